@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Internet checksums (RFC 1071), changed in place (RFC 1624).
+ *
+ * Sums are kept as 16-bit words in network order, as they lie in memory, in a
+ * 64-bit accumulator: a hundred 32-bit words do not overflow it, so one fold at
+ * the end is exact for any change of address.
+ *
+ * A packet between two veths or two guests of one host may be CHECKSUM_PARTIAL:
+ * its TCP or UDP checksum field holds the pseudo-header's sum, for hardware to
+ * finish. XDP is not told. csum_state() finds out, so that a rewrite keeps such
+ * a field correct (it is updated without the complement) and the forwarder can
+ * finish it in software before the packet leaves.
+ */
+#pragma once
+#include <linux/bpf.h>
+#include <linux/in.h>
+#include <stdbool.h>
+
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+
+#include "abi/pkt.h"
+
+#define CSUM_CHUNK 64
+#define CSUM_MAX_CHUNKS 64 /* 4096 bytes: a single-buffer XDP frame is smaller */
+
+/* Folds a sum to 16 bits. Zero only if every word summed was zero. */
+static __always_inline __u16 csum_fold(__u64 sum)
+{
+    sum = (sum & 0xffffffff) + (sum >> 32);
+    sum = (sum & 0xffff) + ((sum >> 16) & 0xffff) + (sum >> 32);
+    sum = (sum & 0xffff) + (sum >> 16);
+    sum = (sum & 0xffff) + (sum >> 16);
+    return (__u16)sum;
+}
+
+/* What a change of one word adds to a sum: m' - m in one's complement. */
+static __always_inline __u64 csum_delta16(__be16 from, __be16 to)
+{
+    return (__u64)(__u16)~from + to;
+}
+
+static __always_inline __u64 csum_delta_addr(const struct ip_addr *from, const struct ip_addr *to)
+{
+    __u64 delta = 0;
+
+    for (int i = 0; i < 4; i++)
+        delta += (__u64)(__u32)~from->w[i] + to->w[i];
+    return delta;
+}
+
+/* RFC 1624, equation 3: HC' = ~(~HC + ~m + m'). */
+static __always_inline __u16 csum_update(__u16 csum, __u64 delta)
+{
+    return ~csum_fold((__u16)~csum + delta);
+}
+
+/* The pseudo-header's sum (RFC 9293 section 3.1, RFC 8200 section 8.1); `len` is
+ * the segment's, host order. */
+static __always_inline __u64 csum_pseudo(const struct flow_key *f, __u32 len)
+{
+    __u64 sum = (__u64)bpf_htons(len) + bpf_htons(f->proto);
+
+    if (f->family == 4)
+        return sum + f->saddr.w[3] + f->daddr.w[3];
+    for (int i = 0; i < 4; i++)
+        sum += (__u64)f->saddr.w[i] + f->daddr.w[i];
+    return sum;
+}
+
+#define CSUM_UNREADABLE (~0ULL) /* no sum of CSUM_MAX_CHUNKS gets there */
+
+/* The sum of the bytes [off, off + len) of the frame, not folded. A global function,
+ * so that the verifier goes through it once; almost no packet needs it. */
+__noinline __u64 csum_bytes(struct xdp_md *ctx, __u32 off, __u32 len)
+{
+    __u64 words[CSUM_CHUNK / 8];
+    __u64 sum = 0;
+
+    for (int i = 0; i < CSUM_MAX_CHUNKS; i++) {
+        __u32 n = len < CSUM_CHUNK ? len : CSUM_CHUNK;
+
+        if (n == 0)
+            return sum;
+        __builtin_memset(words, 0, sizeof(words));
+        /* n is in 1..64; the mask says so to the verifier. */
+        if (bpf_xdp_load_bytes(ctx, off, words, ((n - 1) & (CSUM_CHUNK - 1)) + 1))
+            break;
+        for (int w = 0; w < CSUM_CHUNK / 8; w++)
+            sum += (words[w] & 0xffffffff) + (words[w] >> 32);
+        off += n;
+        len -= n;
+    }
+    return len ? CSUM_UNREADABLE : sum;
+}
+
+/* Where the packet's TCP or UDP checksum lies, or NULL: another protocol, a
+ * fragment, a routing header (whose pseudo-header has another address), UDP
+ * without checksum. `len` becomes the segment's length. */
+static __always_inline __u16 *csum_field(struct xdp_md *ctx, const struct pkt *p, __u32 *len)
+{
+    void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+    __u32 off = p->l4_off & 0x7ff;
+    void *l4 = data + off;
+    __u16 *field;
+
+    if (p->l4 != PKT_L4_PORTS || p->frag != PKT_FRAG_NONE || (p->flags & PKT_F_RTHDR))
+        return NULL;
+    if (p->flow.proto == IPPROTO_TCP) {
+        field = l4 + 16;
+        if ((void *)(field + 1) > end)
+            return NULL;
+        *len = p->l3_end - off;
+        return field;
+    }
+    if (p->flow.proto == IPPROTO_UDP) {
+        field = l4 + 6;
+        if ((void *)(field + 1) > end || *field == 0)
+            return NULL;
+        *len = bpf_ntohs(*(__be16 *)(l4 + 4));
+        return field;
+    }
+    return NULL;
+}
+
+/* Whether the checksum field is complete or partial; found once, kept in `p`.
+ *
+ * A partial field equals the folded pseudo-header sum. One complete field in
+ * 65,536 does too, so on equality the segment is summed: if it then verifies,
+ * the field is complete. */
+static __always_inline enum pkt_csum csum_state(struct xdp_md *ctx, struct pkt *p)
+{
+    __u32 len = 0;
+    __u16 *field;
+    __u64 pseudo, sum;
+
+    if (p->csum != PKT_CSUM_UNKNOWN)
+        return p->csum;
+    p->csum = PKT_CSUM_COMPLETE;
+    field = csum_field(ctx, p, &len);
+    if (!field)
+        return PKT_CSUM_COMPLETE;
+    pseudo = csum_pseudo(&p->flow, len);
+    if (*field != csum_fold(pseudo))
+        return PKT_CSUM_COMPLETE;
+    sum = csum_bytes(ctx, p->l4_off, len);
+    if (sum != CSUM_UNREADABLE && csum_fold(pseudo + sum) != 0xffff)
+        p->csum = PKT_CSUM_PARTIAL;
+    return p->csum;
+}
+
+/* Corrects the TCP or UDP checksum for a rewrite of addresses and ports, given
+ * what each changes (csum_delta_addr, csum_delta16). Call it before the rewrite
+ * and before p->flow follows. */
+static __always_inline void csum_rewrite(struct xdp_md *ctx, struct pkt *p, __u64 addr_delta,
+                                         __u64 port_delta)
+{
+    bool partial = csum_state(ctx, p) == PKT_CSUM_PARTIAL;
+    __u32 len = 0;
+    __u16 *field = csum_field(ctx, p, &len);
+    __u16 csum;
+
+    if (!field)
+        return;
+    if (partial) {
+        /* Ports are not in the pseudo-header: whoever finishes will sum them. */
+        *field = csum_fold((__u64)*field + addr_delta);
+        return;
+    }
+    csum = csum_update(*field, addr_delta + port_delta);
+    /* Zero would say "no checksum" in UDP; 0xffff is the same sum (RFC 768). */
+    *field = csum == 0 && p->flow.proto == IPPROTO_UDP ? 0xffff : csum;
+}
+
+/* Finishes a partial checksum in software. Called just before a frame leaves by
+ * XDP, after which nobody else would. False if the segment cannot be read. */
+static __always_inline bool csum_finish(struct xdp_md *ctx, struct pkt *p)
+{
+    __u32 len = 0;
+    __u16 *field;
+    __u16 csum;
+    __u64 sum;
+
+    if (csum_state(ctx, p) != PKT_CSUM_PARTIAL)
+        return true;
+    if (!csum_field(ctx, p, &len))
+        return false;
+    sum = csum_bytes(ctx, p->l4_off, len);
+    if (sum == CSUM_UNREADABLE)
+        return false;
+    field = csum_field(ctx, p, &len); /* again: the call above forgot the packet pointers */
+    if (!field)
+        return false;
+    csum = ~csum_fold(sum); /* the field's own pseudo-header sum is among the bytes */
+    *field = csum ? csum : 0xffff;
+    p->csum = PKT_CSUM_COMPLETE;
+    return true;
+}

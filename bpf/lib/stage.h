@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What every stage is made of, and the only place that knows of tail calls.
+ *
+ *   STAGE(efw)
+ *   {
+ *           return match(p) ? NEXT : EFW_DROP_RULE;
+ *   }
+ *
+ * is a whole XDP program. Its body gets the frame (`ctx`) and what the root found
+ * in it (`p`), and gives a reason (abi/chain.h), which is counted for the stage's
+ * slot and carried out here.
+ */
+#pragma once
+#include <linux/bpf.h>
+#include <stdbool.h>
+
+#include <bpf/bpf_helpers.h>
+
+#include "abi/chain.h"
+#include "abi/pkt.h"
+
+/* The packet being worked on. XDP programs do not nest on one CPU, so one entry
+ * for each CPU holds it from the root to the end of the chain. */
+struct {
+    __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+    __uint(max_entries, 1);
+    __type(key, __u32);
+    __type(value, struct pkt);
+} pkt_scratch SEC(".maps");
+
+/* Program of each slot. Built anew for each generation of the chains. */
+struct {
+    __uint(type, BPF_MAP_TYPE_PROG_ARRAY);
+    __uint(max_entries, CHAIN_MAX_SLOTS);
+    __type(key, __u32);
+    __type(value, __u32);
+} slot_programs SEC(".maps");
+
+/* The slot that follows each slot. Built anew for each generation. */
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(max_entries, CHAIN_MAX_SLOTS);
+    __type(key, __u32);
+    __type(value, __u32);
+} slot_next SEC(".maps");
+
+/* Packets and bytes by slot * CHAIN_MAX_REASONS + reason. Outlives the daemon. */
+struct {
+    __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+    __uint(max_entries, CHAIN_MAX_SLOTS *CHAIN_MAX_REASONS);
+    __type(key, __u32);
+    __type(value, struct counter);
+    __uint(pinning, LIBBPF_PIN_BY_NAME);
+} slot_counters SEC(".maps");
+
+/* Events for the daemon. Full, it loses an event, never a packet. */
+struct {
+    __uint(type, BPF_MAP_TYPE_RINGBUF);
+    __uint(max_entries, 256 * 1024);
+} events SEC(".maps");
+
+/* Events lost because `events` was full, by enum event_type. */
+struct {
+    __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+    __uint(max_entries, EVENT_TYPE_MAX);
+    __type(key, __u32);
+    __type(value, __u64);
+    __uint(pinning, LIBBPF_PIN_BY_NAME);
+} events_lost SEC(".maps");
+
+static __always_inline struct pkt *pkt_get(void)
+{
+    __u32 zero = 0;
+
+    return bpf_map_lookup_elem(&pkt_scratch, &zero);
+}
+
+static __always_inline void count(void *percpu_counters, __u32 index, __u32 bytes)
+{
+    struct counter *c = bpf_map_lookup_elem(percpu_counters, &index);
+
+    if (c) {
+        c->packets++;
+        c->bytes += bytes;
+    }
+}
+
+static __always_inline void slot_count(const struct pkt *p, __u32 reason)
+{
+    count(&slot_counters, p->slot * CHAIN_MAX_REASONS + reason, p->len);
+}
+
+/* Counts the reason and hands the packet to the program of slot `next`. */
+static __always_inline int slot_goto(struct xdp_md *ctx, struct pkt *p, __u32 reason, __u32 next)
+{
+    __u32 from = p->slot;
+
+    slot_count(p, reason);
+    p->slot = next;
+    bpf_tail_call(ctx, &slot_programs, next);
+    /* An empty slot: whether a firewall stood there is unknown, so closed. */
+    p->slot = from;
+    slot_count(p, DROP_NO_STAGE);
+    return XDP_DROP;
+}
+
+/* Counts the reason and carries it out. VERDICT_DONE is for the forwarder, which
+ * has an action of its own to return. */
+static __always_inline int slot_leave(struct xdp_md *ctx, struct pkt *p, __u32 reason)
+{
+    __u32 *next;
+
+    switch (reason & VERDICT_MASK) {
+    case VERDICT_NEXT:
+        next = bpf_map_lookup_elem(&slot_next, &p->slot);
+        return slot_goto(ctx, p, reason, next ? *next : 0);
+    case VERDICT_SLOW:
+        slot_count(p, reason);
+        return XDP_PASS;
+    default:
+        slot_count(p, reason);
+        return XDP_DROP;
+    }
+}
+
+#define STAGE(name)                                                                                \
+    static __always_inline __u32 name##_stage(struct xdp_md *ctx, struct pkt *p);                  \
+    SEC("xdp")                                                                                     \
+    int name(struct xdp_md *ctx)                                                                   \
+    {                                                                                              \
+        struct pkt *p = pkt_get();                                                                 \
+                                                                                                   \
+        if (!p)                                                                                    \
+            return XDP_DROP; /* never: the array has its one entry */                              \
+        return slot_leave(ctx, p, name##_stage(ctx, p));                                           \
+    }                                                                                              \
+    static __always_inline __u32 name##_stage(struct xdp_md *ctx __attribute__((unused)),          \
+                                              struct pkt *p)
+
+/* Tells the daemon; lost and counted if it does not keep up. */
+static __always_inline void event_send(struct event *e)
+{
+    __u32 type = e->type;
+    __u64 *lost;
+
+    if (bpf_ringbuf_output(&events, e, sizeof(*e), 0) == 0)
+        return;
+    lost = bpf_map_lookup_elem(&events_lost, &type);
+    if (lost)
+        (*lost)++;
+}
+
+/* The headers a stage rewrites, or NULL if the frame is shorter than p says. */
+static __always_inline void *frame_at(struct xdp_md *ctx, __u32 off, __u32 size)
+{
+    void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+    void *at = data + (off & 0x7ff);
+
+    return at + size > end ? NULL : at;
+}

@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "base/bpf.hpp"
+
+#include <fcntl.h>
+
+#include <cstdarg>
+#include <cstdio>
+
+namespace evnf::bpf
+{
+
+namespace
+{
+
+// What libbpf says while an object loads: the verifier's reasons, wanted only when
+// the load fails.
+std::string *libbpf_log = nullptr;
+
+int collect_log(libbpf_print_level level, const char *format, va_list args)
+{
+    if (!libbpf_log || level == LIBBPF_DEBUG)
+        return 0;
+    char line[4096];
+    std::vsnprintf(line, sizeof line, format, args);
+    libbpf_log->append(line);
+    constexpr std::size_t keep = 8192; // the end says why
+    if (libbpf_log->size() > 2 * keep)
+        libbpf_log->erase(0, libbpf_log->size() - keep);
+    return 0;
+}
+
+class LogScope
+{
+public:
+    LogScope()
+    {
+        libbpf_log = &text_;
+        libbpf_set_print(collect_log);
+    }
+    ~LogScope() { libbpf_log = nullptr; }
+    LogScope(const LogScope &) = delete;
+    LogScope &operator=(const LogScope &) = delete;
+
+    [[nodiscard]] const std::string &text() const { return text_; }
+
+private:
+    std::string text_;
+};
+
+Fd duplicate(int fd)
+{
+    return Fd(::fcntl(fd, F_DUPFD_CLOEXEC, 0));
+}
+
+// A pinned map of another shape cannot be adopted: say so before libbpf says EINVAL.
+Result<> check_adoptable(const bpf_map *map, int fd)
+{
+    bpf_map_info info{};
+    __u32 size = sizeof info;
+    if (bpf_obj_get_info_by_fd(fd, &info, &size))
+        return sys_error("read map info");
+    auto same = [&](const char *what, __u32 has, __u32 wants) -> Result<> {
+        if (has == wants)
+            return Unit{};
+        return bad_input(std::string("the running fast path's map ") + bpf_map__name(map) +
+                         " has " + what + " " + std::to_string(has) + ", wanted is " +
+                         std::to_string(wants) +
+                         ": keep the old value, or detach first (established connections and "
+                         "counters are then lost)");
+    };
+    if (auto r = same("type", info.type, bpf_map__type(map)); !r)
+        return r;
+    if (auto r = same("key size", info.key_size, bpf_map__key_size(map)); !r)
+        return r;
+    if (auto r = same("value size", info.value_size, bpf_map__value_size(map)); !r)
+        return r;
+    return same("size", info.max_entries, bpf_map__max_entries(map));
+}
+
+} // namespace
+
+Result<> MapSet::lend_to(bpf_object *object)
+{
+    bpf_map *map = nullptr;
+    bpf_object__for_each_map(map, object)
+    {
+        const std::string name = bpf_map__name(map);
+        if (bpf_map__is_internal(map))
+            continue; // .rodata and the like are each object's own
+        const bool is_state = bpf_map__pin_path(map) != nullptr;
+        const std::string path = pin_dir_ + "/" + name;
+        auto known = maps_.find(name);
+        const bool pin = is_state && !pin_dir_.empty() && known == maps_.end();
+        if (bpf_map__set_pin_path(map, pin ? path.c_str() : nullptr))
+            return sys_error("set pin path of " + name);
+        if (known != maps_.end() && bpf_map__reuse_fd(map, known->second.get()))
+            return sys_error("reuse map " + name);
+        if (!pin)
+            continue;
+        Fd pinned(bpf_obj_get(path.c_str()));
+        if (!pinned)
+            continue; // libbpf creates it and pins it
+        if (auto r = check_adoptable(map, pinned.get()); !r)
+            return r;
+    }
+    return Unit{};
+}
+
+Result<> MapSet::take_from(bpf_object *object)
+{
+    bpf_map *map = nullptr;
+    bpf_object__for_each_map(map, object)
+    {
+        const std::string name = bpf_map__name(map);
+        if (bpf_map__is_internal(map) || maps_.contains(name))
+            continue;
+        Fd own = duplicate(bpf_map__fd(map));
+        if (!own)
+            return sys_error("keep map " + name);
+        maps_.emplace(name, std::move(own));
+    }
+    return Unit{};
+}
+
+Result<int> MapSet::fd(const std::string &name) const
+{
+    auto it = maps_.find(name);
+    if (it == maps_.end())
+        return sys_error("no BPF map named " + name, ENOENT);
+    return it->second.get();
+}
+
+Result<> load_object(bpf_object *object, MapSet &maps)
+{
+    const std::string name = bpf_object__name(object);
+    LogScope log;
+    if (auto r = maps.lend_to(object); !r)
+        return std::move(r).context("load " + name);
+    if (int err = bpf_object__load(object); err) {
+        const std::string why = log.text().empty() ? "" : "\n" + log.text();
+        return sys_error("load " + name + ": the kernel refused it" + why, err);
+    }
+    return maps.take_from(object);
+}
+
+Result<> check_sizes(int fd, std::size_t key, std::size_t value)
+{
+    bpf_map_info info{};
+    __u32 size = sizeof info;
+    if (bpf_obj_get_info_by_fd(fd, &info, &size))
+        return sys_error("read map info");
+    if (info.key_size != key || info.value_size != value)
+        return sys_error("keys or values are not of the size this daemon was built with", EPROTO);
+    return Unit{};
+}
+
+Result<std::size_t> possible_cpus()
+{
+    static const int cpus = libbpf_num_possible_cpus();
+    if (cpus < 0)
+        return sys_error("count CPUs", cpus);
+    return static_cast<std::size_t>(cpus);
+}
+
+} // namespace evnf::bpf

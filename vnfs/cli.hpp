@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// What a VNF's command-line verbs are to `evnf`: each VNF adds its own, and talks
+// to the daemon only through the API.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <functional>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "base/result.hpp"
+
+namespace evnf::cli
+{
+
+using json = nlohmann::json;
+
+// What a verb works with; given by `evnf`.
+class Context
+{
+public:
+    virtual ~Context() = default;
+
+    // One call to the daemon. `path` as in the OpenAPI file; `body` null for none.
+    virtual Result<json> call(const std::string &method, const std::string &path,
+                              const json &body = nullptr) = 0;
+    // With --json prints `value`, else what `human` makes of it.
+    virtual void print(const json &value,
+                       const std::function<std::string(const json &)> &human) = 0;
+    // The verb ends in failure: prints the error, with a caret under the word at
+    // fault if `input` is the text it is about; the command exits 1, or 2 for input.
+    virtual void fail(const Error &error, const std::string &input = {}) = 0;
+};
+
+// Rows as a table with aligned columns; the first row is the heading.
+std::string table(const std::vector<std::vector<std::string>> &rows);
+
+// A VNF's verbs: `add` hangs a subcommand of the VNF's name on `app`.
+struct Verbs {
+    std::string vnf;
+    std::function<void(CLI::App &app, Context &context)> add;
+};
+const std::vector<Verbs> &all_verbs();
+struct VerbsRegistration {
+    explicit VerbsRegistration(Verbs verbs);
+};
+
+} // namespace evnf::cli

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* elb: what its fast path and its C++ share. */
+#pragma once
+#include "abi/chain.h"
+#include "abi/pkt.h"
+
+#define ELB_MAX_SERVICES 256
+#define ELB_MAX_BACKENDS 4096 /* of all services together */
+#define ELB_SLOTS 4096        /* of each service; a power of two */
+#define ELB_TRIES 4           /* slots tried for a new connection whose way back is taken */
+
+/* A virtual service; with port and proto zero, a host that elb must know of. */
+struct elb_service_key {
+    struct ip_addr addr;
+    __be16 port;
+    __u8 proto;  /* IPPROTO_TCP or IPPROTO_UDP */
+    __u8 family; /* 4 or 6 */
+};
+ABI_KEY(struct elb_service_key, 20);
+
+/* With a service's key: the index of its slot table. With a host's: unused. */
+struct elb_service {
+    __u32 index;
+};
+ABI_VALUE(struct elb_service, 4);
+
+/* One entry of a slot table: who gets the new connections that hash to it. The
+ * share of a backend is the share of its slots. */
+struct elb_slot {
+    struct ip_addr addr;
+    __be16 port;
+    __u16 backend; /* index into elb_backend_counters */
+};
+ABI_VALUE(struct elb_slot, 20);
+
+enum elb_rewrite {
+    ELB_TO_BACKEND, /* write addr and port as the destination */
+    ELB_TO_CLIENT,  /* write addr and port as the source */
+};
+
+/* A connection is two entries, each keyed by struct flow_key as packets of that
+ * direction arrive, each complete in itself: a packet needs one lookup. */
+struct elb_conn {
+    struct ip_addr addr;
+    __be16 port;
+    __u16 backend; /* index into elb_backend_counters */
+    __u8 rewrite;  /* enum elb_rewrite */
+    __u8 closing;  /* a FIN or RST passed in this direction */
+    __u8 pad[2];
+};
+ABI_VALUE(struct elb_conn, 24);
+
+struct elb_backend_counter {
+    __u64 connections;
+    struct counter to_backend;
+    struct counter to_client;
+};
+ABI_VALUE(struct elb_backend_counter, 40);
+
+/* X(name in C, value, name for people, what it means) */
+/* clang-format off */
+#define ELB_REASONS(X) \
+    X(ELB_NEXT_BACKEND, VNF_REASON(VERDICT_NEXT, 0), "to_backend", "rewritten to a backend") \
+    X(ELB_NEXT_CLIENT, VNF_REASON(VERDICT_NEXT, 1), "to_client", "rewritten back to the service's address") \
+    X(ELB_DROP_TABLE_FULL, VNF_REASON(VERDICT_DROP, 0), "table_full", "the connection table took no new entry") \
+    X(ELB_DROP_WAY_BACK, VNF_REASON(VERDICT_DROP, 1), "way_back_taken", "another connection of this client has the same way back from every backend tried") \
+    X(ELB_SLOW_NO_BACKEND, VNF_REASON(VERDICT_SLOW, 0), "no_backend", "the service has no backend with a weight: the kernel answers")
+/* clang-format on */
+
+enum elb_reason { ELB_REASONS(CHAIN_REASON_ENUM) };

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// What a VNF is to the daemon. A VNF is a folder in vnfs/: its fast path in BPF, and
+// one VnfType, registered by a global Registration. Nothing else knows its name.
+//
+// Its configuration is one JSON object, its section. check() makes any input
+// canonical, or refuses it with the place of the fault; after that a section is
+// known to be good. A change, from a file or a verb, makes a new section, and the
+// fast path goes from the old to the new as a whole or not at all.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/bpf.hpp"
+#include "base/result.hpp"
+
+namespace evnf
+{
+
+using json = nlohmann::json;
+
+// One reason for which packets leave a stage; from an X-macro list in an abi.h.
+struct Reason {
+    unsigned value;        // verdict and number, see abi/chain.h
+    std::string_view name; // as counters and JSON say it
+    std::string_view help;
+};
+#define EVNF_REASON_ROW(id, value, text, help) ::evnf::Reason{value, text, help},
+
+// A sample for /metrics, in Prometheus' terms. `labels` are name, value pairs.
+struct Metric {
+    std::string name; // counters end in _total
+    std::string help;
+    std::vector<std::pair<std::string, std::string>> labels;
+    double value;
+};
+
+// A loaded fast path with its rules in place. Destroyed when its generation is.
+class FastPath
+{
+public:
+    virtual ~FastPath() = default;
+
+    // The stage's program, to be put into the chain's slots.
+    [[nodiscard]] virtual int program() const = 0;
+    // Replaces the rules by those of a checked section, all or nothing.
+    virtual Result<> apply(const json &section) = 0;
+    // The section with live numbers, as the API shows it.
+    [[nodiscard]] virtual json show(const json &section) const = 0;
+    [[nodiscard]] virtual std::vector<Metric> metrics(const json &section) const = 0;
+};
+
+// A verb of the API, below /v1/<vnf>. It makes a new section of the one in force; the
+// daemon checks, applies and keeps it, and answers with `reply`.
+struct Request {
+    std::vector<std::string> words; // what the pattern's groups matched
+    json body;                      // null if there was none
+};
+struct Edit {
+    json section;
+    json reply;
+};
+struct Route {
+    std::string method;  // "POST", "PUT" or "DELETE"
+    std::string pattern; // a regular expression, such as "/rules/([0-9]+)"
+    std::function<Result<Edit>(const json &section, const Request &request)> edit;
+};
+
+struct VnfType {
+    std::string name; // the stage's name in chains, and the section's in the configuration
+    std::vector<Reason> reasons;
+    std::vector<Route> routes;
+    // Makes a section canonical. `running` is the section in force (or null): what is
+    // the same keeps its id. Errors carry `where` relative to the section.
+    std::function<Result<json>(const json &section, const json &running)> check;
+    // What goes from one section to the other, a line each: "+ …", "- …", "~ …".
+    std::function<std::vector<std::string>(const json &from, const json &to)> diff;
+    // Loads the fast path with a checked section's rules.
+    std::function<Result<std::unique_ptr<FastPath>>(bpf::MapSet &maps, const json &section)> load;
+};
+
+// All VNFs that are linked in, by name.
+const std::vector<const VnfType *> &vnf_types();
+const VnfType *find_vnf(std::string_view name);
+
+struct Registration {
+    explicit Registration(const VnfType &type);
+};
+
+} // namespace evnf
