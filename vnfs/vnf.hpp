@@ -80,8 +80,11 @@ struct VnfType {
     std::function<Result<json>(const json &section, const json &running)> check;
     // What goes from one section to the other, a line each: "+ …", "- …", "~ …".
     std::function<std::vector<std::string>(const json &from, const json &to)> diff;
-    // Loads the fast path with a checked section's rules.
-    std::function<Result<std::unique_ptr<FastPath>>(bpf::MapSet &maps, const json &section)> load;
+    // Loads the fast path with a checked section's rules. `running` is the section in
+    // force until now (or null): its counters go on, those of what is new start at zero.
+    std::function<Result<std::unique_ptr<FastPath>>(bpf::MapSet &maps, const json &section,
+                                                    const json &running)>
+        load;
 };
 
 // All VNFs that are linked in, by name.

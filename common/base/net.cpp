@@ -7,6 +7,8 @@
 #include <charconv>
 #include <cstring>
 
+#include "base/text.hpp"
+
 namespace evnf
 {
 
@@ -22,11 +24,6 @@ constexpr std::array protocols{
     ProtocolName{"sctp", IPPROTO_SCTP},     ProtocolName{"icmp", IPPROTO_ICMP},
     ProtocolName{"icmpv6", IPPROTO_ICMPV6},
 };
-
-std::string quoted(std::string_view text)
-{
-    return "'" + std::string(text) + "'";
-}
 
 // Zeroes all bits of `a` after the first `length` of the 128.
 ip_addr masked(ip_addr a, unsigned length)
@@ -58,10 +55,10 @@ Result<Address> Address::parse(std::string_view text)
     }
     in6_addr v6{};
     if (inet_pton(AF_INET6, s.c_str(), &v6) != 1)
-        return bad_input(quoted(text) + " is not an IPv4 or IPv6 address");
+        return bad_input(in_quotes(text) + " is not an IPv4 or IPv6 address");
     std::memcpy(&a.raw_, &v6, sizeof a.raw_);
     if (a.is_v4())
-        return bad_input(quoted(text) + " is an IPv4-mapped address: write " + a.text());
+        return bad_input(in_quotes(text) + " is an IPv4-mapped address: write " + a.text());
     return a;
 }
 
@@ -95,18 +92,18 @@ Result<Prefix> Prefix::parse(std::string_view text)
     const auto slash = text.find('/');
     auto address = Address::parse(text.substr(0, slash));
     if (!address)
-        return bad_input(quoted(text) + " is not an address or prefix such as 192.0.2.0/24");
+        return bad_input(in_quotes(text) + " is not an address or prefix such as 192.0.2.0/24");
     const unsigned bits = address->is_v4() ? 32 : 128;
     Prefix p{*address, bits};
     if (slash == text.npos)
         return p;
     auto length = parse_number(text.substr(slash + 1), 0, bits, "prefix length");
     if (!length)
-        return bad_input(length.error().what + " in " + quoted(text));
+        return bad_input(length.error().what + " in " + in_quotes(text));
     p.length = static_cast<unsigned>(*length);
     p.address = Address(masked(address->raw(), mapped_length(p)));
     if (!(p.address == *address))
-        return bad_input(quoted(text) + " has bits set after its prefix length: did you mean " +
+        return bad_input(in_quotes(text) + " has bits set after its prefix length: did you mean " +
                          p.text() + "?");
     return p;
 }
@@ -129,7 +126,7 @@ Result<Endpoint> Endpoint::parse(std::string_view text)
     std::string_view host = text.substr(0, colon);
     const bool bracketed = host.size() >= 2 && host.front() == '[' && host.back() == ']';
     if (colon == text.npos || (!bracketed && host.find(':') != host.npos))
-        return bad_input(quoted(text) +
+        return bad_input(in_quotes(text) +
                          " is not an address and port such as 192.0.2.1:80 or [2001:db8::1]:80");
     if (bracketed)
         host = host.substr(1, host.size() - 2);
@@ -137,7 +134,7 @@ Result<Endpoint> Endpoint::parse(std::string_view text)
     if (!address)
         return address.error();
     if (bracketed == address->is_v4())
-        return bad_input(quoted(text) + ": brackets are for IPv6 addresses");
+        return bad_input(in_quotes(text) + ": brackets are for IPv6 addresses");
     auto port = parse_number(text.substr(colon + 1), 1, 65535, "port");
     if (!port)
         return port.error();
@@ -156,7 +153,7 @@ Result<std::uint64_t> parse_number(std::string_view text, std::uint64_t low, std
     std::uint64_t n = 0;
     auto [end, ec] = std::from_chars(text.data(), text.data() + text.size(), n);
     if (ec != std::errc{} || end != text.data() + text.size() || n < low || n > high)
-        return bad_input(quoted(text) + " is not a " + std::string(name) + " from " +
+        return bad_input(in_quotes(text) + " is not a " + std::string(name) + " from " +
                          std::to_string(low) + " to " + std::to_string(high));
     return n;
 }
@@ -168,7 +165,7 @@ Result<std::uint8_t> parse_protocol(std::string_view text)
             return p.number;
     auto n = parse_number(text, 0, 255, "protocol");
     if (!n)
-        return bad_input(quoted(text) +
+        return bad_input(in_quotes(text) +
                          " is not a protocol: tcp, udp, sctp, icmp, icmpv6 or a number to 255");
     return static_cast<std::uint8_t>(*n);
 }

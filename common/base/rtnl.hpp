@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The kernel's links, routes and neighbours, by rtnetlink(7).
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/fd.hpp"
+#include "base/net.hpp"
+#include "base/result.hpp"
+
+struct mnl_socket;
+
+namespace evnf
+{
+
+using Mac = std::array<std::uint8_t, 6>;
+
+struct Link {
+    unsigned ifindex = 0;
+    std::string name;
+    Mac mac{};
+    std::uint32_t mtu = 0;
+    bool up = false;
+};
+
+// Where the kernel sends a packet for a destination.
+struct RouteAnswer {
+    enum class Kind { unicast, other } kind = Kind::other; // other: local, blackhole, …
+    unsigned ifindex = 0;
+    std::optional<Address> gateway; // none: the destination is on the link
+    std::uint32_t mtu = 0;          // 0: the link's
+    bool multipath = false;         // the kernel chooses by flow
+};
+
+struct Neighbour {
+    bool valid = false; // it has a link-layer address that the kernel would use
+    Mac mac{};
+};
+
+// Asks the kernel. One request at a time; each takes microseconds.
+class Rtnl
+{
+public:
+    static Result<Rtnl> open();
+
+    Result<std::vector<Link>> links();
+    Result<RouteAnswer> route_to(const Address &destination);
+    Result<Neighbour> neighbour(unsigned ifindex, const Address &address);
+    // Makes the kernel confirm or resolve a neighbour, as if a packet were waiting.
+    Result<> probe(unsigned ifindex, const Address &address);
+    // Whether routing depends on more than the destination (ip-rule(8)).
+    Result<bool> has_policy_rules();
+
+private:
+    struct Close {
+        void operator()(mnl_socket *s) const;
+    };
+    using Socket = std::unique_ptr<mnl_socket, Close>;
+
+    explicit Rtnl(Socket socket) : socket_(std::move(socket)) {}
+    Result<> exchange(void *request, const std::function<void(const void *)> &on_message);
+
+    Socket socket_;
+    std::uint32_t sequence_ = 0;
+};
+
+// What changes, told on a descriptor.
+class RtnlMonitor
+{
+public:
+    struct Handlers {
+        std::function<void(unsigned ifindex, const Address &)> neighbour;
+        std::function<void()> routing; // a route, address, rule or link changed
+        std::function<void()> lost;    // the kernel dropped news: assume anything changed
+    };
+
+    static Result<RtnlMonitor> open();
+    [[nodiscard]] int fd() const;
+    // Reads all that is waiting.
+    Result<> read(const Handlers &handlers);
+
+private:
+    struct Close {
+        void operator()(mnl_socket *s) const;
+    };
+    explicit RtnlMonitor(std::unique_ptr<mnl_socket, Close> s) : socket_(std::move(s)) {}
+    std::unique_ptr<mnl_socket, Close> socket_;
+};
+
+} // namespace evnf

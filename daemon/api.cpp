@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "daemon/api.hpp"
+
+#include <grp.h>
+#include <httplib.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <functional>
+#include <thread>
+
+#include "base/log.hpp"
+#include "openapi.h"
+
+namespace evnf
+{
+
+namespace
+{
+
+constexpr const char *json_type = "application/json";
+constexpr std::size_t max_body = 16 << 20; // a configuration of a million words
+constexpr auto max_wait = std::chrono::seconds(10);
+
+int http_status(const Error &e)
+{
+    switch (e.code) {
+    case 0:
+        return 400;
+    case ENOENT:
+        return 404;
+    case EEXIST:
+        return 409;
+    default:
+        return 500;
+    }
+}
+
+void answer(httplib::Response &response, const json &body)
+{
+    response.set_content(body.dump(), json_type);
+}
+
+void answer(httplib::Response &response, const Error &e)
+{
+    const int status = http_status(e);
+    json body{{"error", status == 500 ? e.message() : e.what}};
+    if (!e.where.empty())
+        body.update({{"where", e.where}, {"offset", e.offset}, {"length", e.length}});
+    response.status = status;
+    answer(response, body);
+}
+
+// The body as JSON; null for none.
+Result<json> body_of(const httplib::Request &request)
+{
+    if (request.body.empty())
+        return json();
+    json body = json::parse(request.body, nullptr, false);
+    if (body.is_discarded())
+        return bad_input("the body is not JSON");
+    return body;
+}
+
+} // namespace
+
+struct Api::Serving {
+    httplib::Server server;
+    std::thread thread;
+};
+
+Result<std::unique_ptr<Api>> Api::listen(const std::string &socket_path, Loop &loop, Daemon &daemon)
+{
+    if (socket_path.size() >= sizeof(sockaddr_un::sun_path))
+        return bad_input(socket_path +
+                         " is too long for a Unix socket: choose a shorter --run-dir");
+    std::unique_ptr<Api> api(new Api(socket_path, loop, daemon));
+    api->add_routes();
+    if (auto r = api->open_socket(); !r)
+        return std::move(r).context("control socket " + socket_path).error();
+    return api;
+}
+
+Api::Api(std::string socket_path, Loop &loop, Daemon &daemon)
+    : socket_path_(std::move(socket_path)),
+      loop_(loop),
+      daemon_(daemon),
+      serving_(std::make_unique<Serving>())
+{
+}
+
+Api::~Api()
+{
+    serving_->server.stop();
+    if (serving_->thread.joinable())
+        serving_->thread.join();
+    ::unlink(socket_path_.c_str());
+}
+
+// The socket exists with its final mode from the first moment: nobody else gets in
+// between. One that a killed daemon left is taken away; its lock is ours.
+Result<> Api::open_socket()
+{
+    if (::unlink(socket_path_.c_str()) && errno != ENOENT)
+        return sys_error("remove the old one");
+    auto &server = serving_->server;
+    server.set_address_family(AF_UNIX);
+    server.set_payload_max_length(max_body);
+    server.set_read_timeout(max_wait);
+    server.set_keep_alive_max_count(1); // a client that stays must not hold a thread
+    const mode_t before = ::umask(0117);
+    const bool bound = server.bind_to_port(socket_path_, 80);
+    ::umask(before);
+    if (!bound)
+        return sys_error("listen");
+    const group *g = ::getgrnam("evnf");
+    if (g && ::chown(socket_path_.c_str(), static_cast<uid_t>(-1), g->gr_gid))
+        return sys_error("give it to the group evnf");
+    serving_->thread = std::thread([this] { serving_->server.listen_after_bind(); });
+    return Unit{};
+}
+
+void Api::add_routes()
+{
+    auto &server = serving_->server;
+    using Handler = std::function<Result<json>(const httplib::Request &)>;
+    auto on_loop = [this](Handler handler) {
+        return [this, handler = std::move(handler)](const httplib::Request &request,
+                                                    httplib::Response &response) {
+            Result<json> result = sys_error("evnfd is ending", ECANCELED);
+            loop_.call([&] { result = handler(request); });
+            if (result)
+                answer(response, *result);
+            else
+                answer(response, result.error());
+        };
+    };
+    auto get = [&](const char *path, json (Daemon::*read)() const) {
+        server.Get(path, on_loop([this, read](const httplib::Request &) -> Result<json> {
+                       return (daemon_.*read)();
+                   }));
+    };
+    get("/v1/status", &Daemon::status);
+    get("/v1/chains", &Daemon::chains);
+    get("/v1/counters", &Daemon::counters);
+    server.Get("/v1/config", on_loop([this](const httplib::Request &) -> Result<json> {
+                   return daemon_.document();
+               }));
+    server.Put("/v1/config", on_loop([this](const httplib::Request &request) -> Result<json> {
+                   auto body = body_of(request);
+                   if (!body)
+                       return body.error();
+                   const bool dry_run = request.get_param_value("dry_run") == "true";
+                   auto changes = daemon_.apply(*body, dry_run);
+                   if (!changes)
+                       return changes.error();
+                   return json{{"changes", *changes}, {"applied", !dry_run}};
+               }));
+    server.Get("/v1/openapi.json", [](const httplib::Request &, httplib::Response &response) {
+        response.set_content(openapi_document, json_type);
+    });
+    server.Get("/metrics", [this](const httplib::Request &, httplib::Response &response) {
+        std::string text;
+        if (loop_.call([&] { text = daemon_.metrics(); }))
+            response.set_content(text, "text/plain; version=0.0.4");
+        else
+            response.status = 503;
+    });
+    for (const auto *type : vnf_types())
+        add_vnf_routes(*type);
+
+    server.set_error_handler([](const httplib::Request &request, httplib::Response &response) {
+        if (response.body.empty())
+            answer(response, {{"error", "no " + request.method + " " + request.path +
+                                            " here: see /v1/openapi.json"}});
+    });
+    server.set_exception_handler(
+        [](const httplib::Request &, httplib::Response &response, std::exception_ptr thrown) {
+            // A bug: input is checked by hand and refused as an Error.
+            try {
+                std::rethrow_exception(std::move(thrown));
+            } catch (const std::exception &e) {
+                log_error(std::string("in a request: ") + e.what());
+            } catch (...) {
+                log_error("in a request: an exception");
+            }
+            answer(response, sys_error("evnfd could not carry this out", EIO));
+        });
+}
+
+void Api::add_vnf_routes(const VnfType &type)
+{
+    auto &server = serving_->server;
+    const std::string base = "/v1/" + type.name;
+    server.Get(base, [this, &type](const httplib::Request &, httplib::Response &response) {
+        json shown;
+        if (loop_.call([&] { shown = daemon_.show(type); }))
+            answer(response, shown);
+        else
+            answer(response, sys_error("evnfd is ending", ECANCELED));
+    });
+    for (const Route &route : type.routes) {
+        auto handler = [this, &type, &route](const httplib::Request &request,
+                                             httplib::Response &response) {
+            auto body = body_of(request);
+            if (!body)
+                return answer(response, body.error());
+            Request verb{{}, *body};
+            for (std::size_t i = 1; i < request.matches.size(); ++i)
+                verb.words.push_back(request.matches[i].str());
+            Result<json> result = sys_error("evnfd is ending", ECANCELED);
+            loop_.call([&] { result = daemon_.edit(type, route, verb); });
+            if (!result)
+                return answer(response, result.error());
+            answer(response, *result);
+        };
+        const std::string pattern = base + route.pattern;
+        if (route.method == "POST")
+            server.Post(pattern, handler);
+        else if (route.method == "PUT")
+            server.Put(pattern, handler);
+        else
+            server.Delete(pattern, handler);
+    }
+}
+
+} // namespace evnf

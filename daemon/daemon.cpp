@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "daemon/daemon.hpp"
+
+#include <unistd.h>
+
+#include <filesystem>
+
+#include "base/log.hpp"
+
+namespace evnf
+{
+
+namespace
+{
+
+// The interfaces that a document's chains name and that are there.
+std::map<std::string, Link> links_used(const json &document, const std::vector<Link> &links)
+{
+    std::map<std::string, Link> out;
+    for (const auto &chain : chains_of(document))
+        for (const auto &link : links) {
+            const auto &names = chain.interfaces;
+            if (link.name == chain.wire_to ||
+                std::find(names.begin(), names.end(), link.name) != names.end())
+                out.emplace(link.name, link);
+        }
+    return out;
+}
+
+bool same_link(const Link &a, const Link &b)
+{
+    return a.ifindex == b.ifindex && a.mac == b.mac && a.mtu == b.mtu;
+}
+
+} // namespace
+
+Result<std::unique_ptr<Daemon>> Daemon::create(const Options &options, Loop &loop)
+{
+    auto rtnl = Rtnl::open();
+    if (!rtnl)
+        return rtnl.error();
+    std::unique_ptr<Daemon> d(new Daemon(options, loop, *std::move(rtnl)));
+    auto nexthops =
+        NextHops::create(loop, d->rtnl_, [daemon = d.get()] { daemon->links_changed(); });
+    if (!nexthops)
+        return nexthops.error();
+    d->nexthops_ = *std::move(nexthops);
+    return d;
+}
+
+Daemon::Daemon(const Options &options, Loop &, Rtnl rtnl)
+    : options_(options),
+      rtnl_(std::move(rtnl))
+{
+}
+
+Result<> Daemon::start(const json &file)
+{
+    auto kept = read_state(options_.state_path());
+    if (!kept)
+        return kept.error();
+    std::error_code ec;
+    std::filesystem::create_directories(options_.state_dir, ec);
+    if (ec)
+        return sys_error("make " + options_.state_dir, ec.value());
+    Pins pins(options_.pin_dir, options_.name);
+    if (auto r = pins.create(); !r)
+        return r;
+    if (*kept)
+        state_ = **kept;
+    plane_ = std::make_unique<FastPlane>(std::move(pins), options_.pin_dir, state_.slots);
+
+    const bool edited = !state_.has_incorporated(file);
+    // Also the kept state is checked: it may be another version's.
+    auto document = check_document(edited ? file : state_.document, state_.document);
+    if (!document)
+        return document.error();
+    if (edited && *kept) {
+        log_info(options_.config + " was edited since it was last applied: applying it");
+        for (const auto &line : diff_documents(state_.document, *document))
+            log_info("  " + line);
+    }
+    if (auto r = put_in_force(*document, FastPlane::Missing::refuse); !r)
+        return r;
+    if (auto r = save(*document, edited ? &file : nullptr); !r)
+        return r;
+    for (const auto &warning : warnings())
+        log_warning(warning);
+    return Unit{};
+}
+
+// Builds and attaches. Afterwards the fast path runs `document`, or what it ran before.
+Result<> Daemon::put_in_force(const json &document, FastPlane::Missing missing)
+{
+    auto links = rtnl_.links();
+    if (!links)
+        return links.error();
+    auto used = links_used(document, *links);
+    auto serve = [&](Generation &next) {
+        std::map<unsigned, Link> ports;
+        for (const auto &[name, link] : used)
+            ports.emplace(link.ifindex, link);
+        return nexthops_->serve(next.maps(), std::move(ports));
+    };
+    if (auto r = plane_->install(document, state_.document, rtnl_, missing, serve); !r) {
+        if (auto *current = plane_->current()) { // its next hops go on being kept
+            std::map<unsigned, Link> ports;
+            for (const auto &[name, link] : known_links_)
+                ports.emplace(link.ifindex, link);
+            if (auto back = nexthops_->serve(current->maps(), std::move(ports)); !back)
+                log_error("keep next hops: " + back.error().message());
+        }
+        return r;
+    }
+    known_links_ = std::move(used);
+    return Unit{};
+}
+
+Result<> Daemon::save(const json &document, const json *written)
+{
+    State next = state_;
+    next.document = document;
+    next.slots = plane_->slots();
+    if (written) {
+        // The last two: the daemon's own file, and one that was applied.
+        next.incorporated.insert(next.incorporated.begin(), *written);
+        if (next.incorporated.size() > 2)
+            next.incorporated.resize(2);
+    }
+    if (auto r = write_state(options_.state_path(), next); !r)
+        return r;
+    state_ = std::move(next);
+    return Unit{};
+}
+
+Result<std::vector<std::string>> Daemon::apply(const json &written, bool dry_run)
+{
+    auto document = check_document(written, state_.document);
+    if (!document)
+        return document.error();
+    auto changes = diff_documents(state_.document, *document);
+    if (dry_run)
+        return changes;
+    if (auto r = put_in_force(*document, FastPlane::Missing::refuse); !r)
+        return r.error();
+    if (auto r = save(*document, &written); !r) {
+        if (auto back = put_in_force(state_.document, FastPlane::Missing::skip); !back)
+            log_error("go back to the state before: " + back.error().message());
+        return r.error();
+    }
+    for (const auto &line : changes)
+        log_info("applied: " + line);
+    return changes;
+}
+
+Result<json> Daemon::edit(const VnfType &type, const Route &route, const Request &request)
+{
+    const json &section = state_.document[type.name];
+    auto edited = route.edit(section, request);
+    if (!edited)
+        return edited.error();
+    auto checked = type.check(edited->section, section);
+    if (!checked)
+        return checked.error();
+    FastPath *fast_path = plane_->current()->fast_path(type.name);
+    if (fast_path)
+        if (auto r = fast_path->apply(*checked); !r)
+            return r.error();
+    json document = state_.document;
+    document[type.name] = *checked;
+    if (auto r = save(document, nullptr); !r) {
+        if (fast_path)
+            if (auto back = fast_path->apply(section); !back)
+                log_error("go back to the rules before: " + back.error().message());
+        return r.error();
+    }
+    return edited->reply;
+}
+
+// An interface may have come back, or have another address: the roots are made for what
+// it was.
+void Daemon::links_changed()
+{
+    if (!plane_ || !plane_->current())
+        return;
+    auto links = rtnl_.links();
+    if (!links) {
+        log_warning(links.error().message());
+        return;
+    }
+    const auto used = links_used(state_.document, *links);
+    bool changed = false;
+    for (const auto &[name, link] : used) {
+        const auto known = known_links_.find(name);
+        if (known != known_links_.end() && same_link(known->second, link))
+            continue;
+        log_info(name + " is new or has changed: attaching to it");
+        changed = true;
+    }
+    for (const auto &[name, link] : known_links_)
+        if (!used.contains(name)) {
+            log_warning(name + " is gone; its chain is attached again when it comes back");
+            changed = true;
+        }
+    if (!changed)
+        return;
+    if (auto r = put_in_force(state_.document, FastPlane::Missing::skip); !r) {
+        log_error(r.error().message());
+        known_links_ = used; // not again and again for the same change
+    }
+}
+
+} // namespace evnf

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/loop.hpp"
+#include "base/rtnl.hpp"
+#include "daemon/fastplane.hpp"
+#include "daemon/nexthops.hpp"
+#include "daemon/options.hpp"
+#include "daemon/state.hpp"
+
+namespace evnf
+{
+
+// The daemon's work, without its wiring: keeps the desired state and puts it in force.
+// Lives on the loop's thread.
+class Daemon
+{
+public:
+    static Result<std::unique_ptr<Daemon>> create(const Options &options, Loop &loop);
+
+    // Takes up the fast path that is there, or makes it: from the kept state, or from
+    // the file where that has been edited since. `file` is the file as read.
+    Result<> start(const json &file);
+
+    // Replaces the whole desired state. `written` is the document as a person wrote it.
+    // Gives the changes; with `dry_run` nothing else happens.
+    Result<std::vector<std::string>> apply(const json &written, bool dry_run);
+
+    // Carries out one verb of a VNF. Gives its reply.
+    Result<json> edit(const VnfType &type, const Route &route, const Request &request);
+
+    [[nodiscard]] json status() const;
+    [[nodiscard]] json chains() const;
+    [[nodiscard]] json counters() const;
+    [[nodiscard]] json show(const VnfType &type) const;
+    [[nodiscard]] const json &document() const { return state_.document; }
+    [[nodiscard]] std::string metrics() const;
+
+private:
+    Daemon(const Options &options, Loop &loop, Rtnl rtnl);
+    Result<> put_in_force(const json &document, FastPlane::Missing missing);
+    Result<> save(const json &document, const json *written);
+    void links_changed();
+    [[nodiscard]] std::vector<std::string> warnings() const;
+    [[nodiscard]] json slot_json(const std::string &place, const std::string &name,
+                                 const std::string &vnf) const;
+
+    const Options options_;
+    Rtnl rtnl_;
+    State state_;
+    std::unique_ptr<FastPlane> plane_;
+    std::unique_ptr<NextHops> nexthops_;
+    std::map<std::string, Link> known_links_; // as the generation in force was built for
+    std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
+};
+
+} // namespace evnf

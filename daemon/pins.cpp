@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "daemon/pins.hpp"
+
+#include <bpf/bpf.h>
+#include <linux/magic.h>
+#include <sys/vfs.h>
+
+#include <charconv>
+#include <filesystem>
+
+#include "abi/types.h"
+#include "base/fd.hpp"
+
+namespace evnf
+{
+
+namespace fs = std::filesystem;
+
+namespace
+{
+
+const std::string abi_dir = "abi" + std::to_string(EVNF_ABI);
+
+// The BPF file system reserves dots in names; "eth0.100" is "eth0%100".
+std::string pin_name(std::string interface)
+{
+    for (char &c : interface)
+        if (c == '.')
+            c = '%';
+    return interface;
+}
+
+std::string interface_of(std::string pin)
+{
+    for (char &c : pin)
+        if (c == '%')
+            c = '.';
+    return pin;
+}
+
+std::vector<std::string> names_in(const std::string &folder)
+{
+    std::vector<std::string> out;
+    std::error_code ec;
+    for (const auto &entry : fs::directory_iterator(folder, ec))
+        out.push_back(entry.path().filename());
+    return out;
+}
+
+unsigned link_program(const std::string &path)
+{
+    const Fd link(bpf_obj_get(path.c_str()));
+    bpf_link_info info{};
+    __u32 size = sizeof info;
+    if (!link || bpf_obj_get_info_by_fd(link.get(), &info, &size))
+        return 0;
+    return info.prog_id;
+}
+
+} // namespace
+
+Pins::Pins(std::string root, std::string name)
+    : home_(std::move(root) + "/" + std::move(name)),
+      base_(home_ + "/" + abi_dir)
+{
+}
+
+Result<> Pins::create() const
+{
+    for (const auto &other : names_in(home_))
+        if (other != abi_dir)
+            return bad_input(home_ + "/" + other +
+                             " was left by an evnfd whose tables are laid out differently (" +
+                             abi_dir +
+                             " here): run the old 'evnfd --detach' first; established "
+                             "connections and counters are then lost");
+    std::error_code ec;
+    for (const auto *folder : {"/maps", "/links", "/gen"}) {
+        fs::create_directories(base_ + folder, ec);
+        if (ec)
+            return sys_error("make " + base_ + folder, ec.value());
+    }
+    struct statfs where {
+    };
+    if (::statfs(base_.c_str(), &where))
+        return sys_error("look at " + base_);
+    if (where.f_type != BPF_FS_MAGIC)
+        return bad_input(base_ + " is not on a BPF file system, so the fast path could not "
+                                 "outlive the daemon: mount -t bpf bpf /sys/fs/bpf");
+    return Unit{};
+}
+
+std::string Pins::link(const std::string &interface) const
+{
+    return base_ + "/links/" + pin_name(interface);
+}
+
+std::string Pins::generation(unsigned n) const
+{
+    return base_ + "/gen/" + std::to_string(n);
+}
+
+std::vector<std::string> Pins::linked_interfaces() const
+{
+    std::vector<std::string> out;
+    for (const auto &name : names_in(base_ + "/links"))
+        out.push_back(interface_of(name));
+    return out;
+}
+
+std::vector<unsigned> Pins::generations() const
+{
+    std::vector<unsigned> out;
+    for (const auto &name : names_in(base_ + "/gen")) {
+        unsigned n = 0;
+        if (std::from_chars(name.data(), name.data() + name.size(), n).ec == std::errc{})
+            out.push_back(n);
+    }
+    return out;
+}
+
+void Pins::remove_generation(unsigned n) const
+{
+    std::error_code ec; // a pin that cannot be removed is found again at the next start
+    fs::remove_all(generation(n), ec);
+}
+
+Result<std::vector<std::string>> Pins::remove_all() const
+{
+    std::vector<std::string> freed;
+    std::error_code ec;
+    for (const auto &abi : names_in(home_))
+        for (const auto &name : names_in(home_ + "/" + abi + "/links"))
+            freed.push_back(interface_of(name));
+    fs::remove_all(home_, ec);
+    if (ec)
+        return sys_error("remove " + home_, ec.value());
+    return freed;
+}
+
+std::string Pins::owner_of(const std::string &root, unsigned program_id)
+{
+    for (const auto &name : names_in(root))
+        for (const auto &abi : names_in(root + "/" + name))
+            for (const auto &link : names_in(root + "/" + name + "/" + abi + "/links"))
+                if (link_program(root + "/" + name + "/" + abi + "/links/" + link) == program_id)
+                    return name;
+    return "";
+}
+
+} // namespace evnf

@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// What the daemon tells of itself: status, counters, metrics.
+#include <unistd.h>
+
+#include <array>
+#include <fstream>
+
+#include "daemon/daemon.hpp"
+
+namespace evnf
+{
+
+namespace
+{
+
+constexpr std::array verdict_names{"next", "drop", "slow", "done"};
+
+std::size_t verdict_index(unsigned reason)
+{
+    return (reason & VERDICT_MASK) >> 4;
+}
+
+const std::vector<Reason> &common_reasons()
+{
+    static const std::vector<Reason> reasons{CHAIN_REASONS(EVNF_REASON_ROW)};
+    return reasons;
+}
+
+const std::vector<Reason> &forward_reasons()
+{
+    static const std::vector<Reason> reasons{FORWARD_REASONS(EVNF_REASON_ROW)};
+    return reasons;
+}
+
+// The name of a reason at a place: the common ones, then those of the VNF there.
+Reason find_reason(unsigned value, const std::vector<Reason> &own)
+{
+    for (const auto *list : {&common_reasons(), &own})
+        for (const auto &r : *list)
+            if (r.value == value)
+                return r;
+    return {value, "unknown", "a reason that this version does not know"};
+}
+
+const std::vector<Reason> &reasons_of(const std::string &vnf)
+{
+    static const std::vector<Reason> none;
+    if (vnf == "forward")
+        return forward_reasons();
+    const auto *type = find_vnf(vnf);
+    return type ? type->reasons : none;
+}
+
+json counter_json(const counter &c)
+{
+    return {{"packets", c.packets}, {"bytes", c.bytes}};
+}
+
+void add(counter &to, const counter &c)
+{
+    to.packets += c.packets;
+    to.bytes += c.bytes;
+}
+
+// A label's value as the text exposition format wants it.
+std::string escaped(const std::string &s)
+{
+    std::string out;
+    for (const char c : s) {
+        if (c == '\\' || c == '"')
+            out += '\\';
+        out += c == '\n' ? ' ' : c;
+    }
+    return out;
+}
+
+bool forwarding_is_off(const std::string &family, const std::string &interface)
+{
+    std::ifstream in("/proc/sys/net/" + family + "/conf/" + interface + "/forwarding");
+    char c = '1';
+    return in >> c && c == '0';
+}
+
+} // namespace
+
+json Daemon::status() const
+{
+    json interfaces = json::array();
+    const auto *current = plane_->current();
+    for (const auto &chain : current->plan().chains)
+        for (const auto &name : chain.interfaces) {
+            json one{{"interface", name}, {"chain", chain.name}};
+            const auto link = current->plan().links.find(name);
+            const auto attached = plane_->attachments().find(name);
+            one["ifindex"] = link == current->plan().links.end() ? 0 : link->second.ifindex;
+            one["xdp"] = attached_mode(one["ifindex"]);
+            one["program_id"] = 0;
+            if (attached != plane_->attachments().end())
+                if (auto id = attached->second.program_id())
+                    one["program_id"] = *id;
+            interfaces.push_back(std::move(one));
+        }
+    const auto uptime = std::chrono::steady_clock::now() - started_;
+    return {{"name", options_.name},
+            {"version", EVNF_VERSION},
+            {"abi", EVNF_ABI},
+            {"pid", ::getpid()},
+            {"uptime_s", std::chrono::duration_cast<std::chrono::seconds>(uptime).count()},
+            {"generation", plane_->number()},
+            {"config_file", options_.config},
+            {"interfaces", std::move(interfaces)},
+            {"warnings", warnings()}};
+}
+
+std::vector<std::string> Daemon::warnings() const
+{
+    std::vector<std::string> out;
+    const auto &plan = plane_->current()->plan();
+    for (const auto &chain : plan.chains)
+        for (const auto &name : chain.interfaces) {
+            if (!plan.links.contains(name)) {
+                out.push_back(name + " is missing: chain " + chain.name + " is not attached to it");
+                continue;
+            }
+            if (chain.generic)
+                out.push_back(name + " runs XDP in generic mode, which is slow");
+            if (chain.forward != Forward::route)
+                continue;
+            if (forwarding_is_off("ipv4", name))
+                out.push_back("IPv4 forwarding is off on " + name +
+                              ", so nothing is routed from it: sysctl -w net.ipv4.conf." + name +
+                              ".forwarding=1");
+            if (forwarding_is_off("ipv6", "all"))
+                out.push_back("IPv6 forwarding is off, so nothing is routed: sysctl -w "
+                              "net.ipv6.conf.all.forwarding=1");
+        }
+    for (const auto *type : vnf_types()) {
+        const bool used = std::any_of(plan.chains.begin(), plan.chains.end(),
+                                      [&](const Chain &c) { return c.uses(type->name); });
+        const auto &section = state_.document[type->name];
+        if (!used && !type->diff(json(), section).empty())
+            out.push_back(type->name + " has rules, but no chain has it as a stage");
+    }
+    return out;
+}
+
+json Daemon::slot_json(const std::string &place, const std::string &name,
+                       const std::string &vnf) const
+{
+    const unsigned slot = plane_->slots().at(place);
+    std::array<counter, verdict_names.size()> verdicts{};
+    json reasons = json::array();
+    counter total{};
+    for (unsigned value = 0; value < CHAIN_MAX_REASONS; ++value) {
+        const counter c = plane_->current()->slot_counter(slot, value);
+        if (c.packets == 0)
+            continue;
+        const Reason reason = find_reason(value, reasons_of(vnf));
+        add(verdicts[verdict_index(value)], c);
+        add(total, c);
+        reasons.push_back({{"reason", reason.name},
+                           {"verdict", verdict_names[verdict_index(value)]},
+                           {"packets", c.packets},
+                           {"bytes", c.bytes},
+                           {"help", reason.help}});
+    }
+    json by_verdict;
+    for (std::size_t i = 0; i < verdicts.size(); ++i)
+        by_verdict[verdict_names[i]] = counter_json(verdicts[i]);
+    return {{"slot", slot},
+            {"name", name},
+            {"packets", total.packets},
+            {"bytes", total.bytes},
+            {"verdicts", std::move(by_verdict)},
+            {"reasons", std::move(reasons)}};
+}
+
+json Daemon::chains() const
+{
+    json out = json::array();
+    for (const auto &chain : plane_->current()->plan().chains) {
+        json slots = json::array();
+        for (const auto &interface : chain.interfaces)
+            slots.push_back(slot_json(root_place(chain, interface), "root@" + interface, "root"));
+        for (const auto &stage : chain.stages)
+            slots.push_back(slot_json(stage_place(chain, stage), stage, stage));
+        slots.push_back(slot_json(forward_place(chain), "forward", "forward"));
+        out.push_back({{"name", chain.name},
+                       {"interfaces", chain.interfaces},
+                       {"stages", chain.stages},
+                       {"forward", forward_text(chain.forward)},
+                       {"slots", std::move(slots)}});
+    }
+    return out;
+}
+
+json Daemon::show(const VnfType &type) const
+{
+    const json &section = state_.document[type.name];
+    const auto *fast_path = plane_->current()->fast_path(type.name);
+    return fast_path ? fast_path->show(section) : section;
+}
+
+json Daemon::counters() const
+{
+    const auto n = nexthops_->counts();
+    json out{{"chains", chains()},
+             {"nexthops", {{"resolved", n.resolved}, {"slow", n.slow}, {"pending", n.pending}}}};
+    if (auto lost = bpf::PerCpuCounters<__u64>::bind(plane_->current()->maps(), "events_lost"))
+        out["events_lost"] = {{"nexthop_miss", lost->sum(EVENT_NEXTHOP_MISS)}};
+    for (const auto *type : vnf_types())
+        out[type->name] = show(*type);
+    return out;
+}
+
+std::string Daemon::metrics() const
+{
+    // Samples of one metric must stand together, under one HELP and TYPE.
+    std::map<std::string, std::pair<std::string, std::string>> families; // name: help, samples
+    auto sample = [&](const Metric &m) {
+        auto &[help, lines] = families[m.name];
+        help = m.help;
+        std::string labels;
+        for (const auto &[name, value] : m.labels)
+            labels += (labels.empty() ? "" : ",") + name + "=\"" + escaped(value) + "\"";
+        const bool whole = m.value == static_cast<double>(static_cast<std::uint64_t>(m.value));
+        lines += m.name + (labels.empty() ? "" : "{" + labels + "}") + " " +
+                 (whole ? std::to_string(static_cast<std::uint64_t>(m.value))
+                        : std::to_string(m.value)) +
+                 "\n";
+    };
+    for (const auto &chain : chains())
+        for (const auto &slot : chain["slots"])
+            for (const auto &reason : slot["reasons"])
+                for (const auto *unit : {"packets", "bytes"})
+                    sample({"evnf_slot_" + std::string(unit) + "_total",
+                            "Frames (and their bytes) that left a place of a chain, by reason",
+                            {{"chain", chain["name"]},
+                             {"slot", slot["name"]},
+                             {"verdict", reason["verdict"]},
+                             {"reason", reason["reason"]}},
+                            reason[unit].get<double>()});
+    const json all = counters();
+    for (const auto &[state, n] : all["nexthops"].items())
+        sample({"evnf_nexthops", "Destinations whose next hop is known", {{"state", state}}, n});
+    for (const auto &[type, n] : all["events_lost"].items())
+        sample({"evnf_events_lost_total",
+                "Events that the ring buffer had no room for",
+                {{"type", type}},
+                n});
+    for (const auto *type : vnf_types())
+        if (const auto *fast_path = plane_->current()->fast_path(type->name))
+            for (const auto &m : fast_path->metrics(state_.document[type->name]))
+                sample(m);
+
+    std::string out;
+    for (const auto &[name, family] : families) {
+        const bool is_counter = name.ends_with("_total");
+        out += "# HELP " + name + " " + family.first + "\n# TYPE " + name +
+               (is_counter ? " counter\n" : " gauge\n") + family.second;
+    }
+    return out;
+}
+
+} // namespace evnf

@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// evnf elb …
+#include "vnfs/cli.hpp"
+
+#include <cstdio>
+#include <memory>
+
+#include "base/net.hpp"
+#include "base/text.hpp"
+
+namespace evnf::elb
+{
+
+namespace
+{
+
+using cli::Context;
+using cli::json;
+
+constexpr const char *examples =
+    "Examples:\n"
+    "  evnf elb service add tcp 192.0.2.10:80\n"
+    "  evnf elb backend add tcp 192.0.2.10:80 10.0.2.11:8080 weight 2\n"
+    "  evnf elb backend set tcp 192.0.2.10:80 10.0.2.11:8080 weight 0   # no new connections\n"
+    "  evnf elb backend del tcp [2001:db8::10]:80 [2001:db8:2::11]:80\n"
+    "Established connections keep their backend, whatever is changed or removed.";
+
+// What a verb's words name, read before anything is sent.
+struct Words {
+    std::string protocol;
+    std::string service;
+    std::string backend;
+    std::string weight_word;
+    std::string weight;
+
+    [[nodiscard]] std::string path() const
+    {
+        return "/v1/elb/services/" + protocol + "/" + service;
+    }
+};
+
+Result<Endpoint> check_service(const Words &w)
+{
+    if (w.protocol != "tcp" && w.protocol != "udp")
+        return bad_input(in_quotes(w.protocol) + " cannot be balanced: tcp or udp");
+    return Endpoint::parse(w.service);
+}
+
+Result<unsigned> check_weight(const Words &w, bool required)
+{
+    if (w.weight_word.empty() && !required)
+        return 1U;
+    if (w.weight_word != "weight" || w.weight.empty())
+        return bad_input("after the backend comes: weight N");
+    auto n = parse_number(w.weight, 0, 1000, "weight");
+    if (!n)
+        return n.error();
+    return static_cast<unsigned>(*n);
+}
+
+void service_add(Context &context, const Words &w)
+{
+    auto e = check_service(w);
+    if (!e)
+        return context.fail(e.error());
+    auto reply =
+        context.call("POST", "/v1/elb/services",
+                     {{"address", e->address.text()}, {"port", e->port}, {"protocol", w.protocol}});
+    if (!reply)
+        return context.fail(reply.error());
+    context.print(
+        *reply, [](const json &r) { return "service " + r["service"].get<std::string>() + "\n"; });
+}
+
+void service_del(Context &context, const Words &w)
+{
+    if (auto e = check_service(w); !e)
+        return context.fail(e.error());
+    auto reply = context.call("DELETE", w.path());
+    if (!reply)
+        return context.fail(reply.error());
+    context.print(*reply, [](const json &r) {
+        return "removed service " + r["service"].get<std::string>() + "\n";
+    });
+}
+
+std::string backend_line(const json &r)
+{
+    return r["service"].get<std::string>() + " -> " + r["backend"].get<std::string>() +
+           (r.contains("weight") ? " weight " + std::to_string(r["weight"].get<unsigned>()) : "") +
+           "\n";
+}
+
+void backend_add(Context &context, const Words &w)
+{
+    if (auto e = check_service(w); !e)
+        return context.fail(e.error());
+    auto backend = Endpoint::parse(w.backend);
+    if (!backend)
+        return context.fail(backend.error());
+    auto weight = check_weight(w, false);
+    if (!weight)
+        return context.fail(weight.error());
+    auto reply = context.call(
+        "POST", w.path() + "/backends",
+        {{"address", backend->address.text()}, {"port", backend->port}, {"weight", *weight}});
+    if (!reply)
+        return context.fail(reply.error());
+    context.print(*reply, [](const json &r) { return "backend " + backend_line(r); });
+}
+
+void backend_set(Context &context, const Words &w)
+{
+    if (auto e = check_service(w); !e)
+        return context.fail(e.error());
+    if (auto backend = Endpoint::parse(w.backend); !backend)
+        return context.fail(backend.error());
+    auto weight = check_weight(w, true);
+    if (!weight)
+        return context.fail(weight.error());
+    auto reply = context.call("PUT", w.path() + "/backends/" + w.backend, {{"weight", *weight}});
+    if (!reply)
+        return context.fail(reply.error());
+    context.print(*reply, [](const json &r) { return "backend " + backend_line(r); });
+}
+
+void backend_del(Context &context, const Words &w)
+{
+    if (auto e = check_service(w); !e)
+        return context.fail(e.error());
+    if (auto backend = Endpoint::parse(w.backend); !backend)
+        return context.fail(backend.error());
+    auto reply = context.call("DELETE", w.path() + "/backends/" + w.backend);
+    if (!reply)
+        return context.fail(reply.error());
+    context.print(*reply, [](const json &r) { return "removed backend " + backend_line(r); });
+}
+
+std::string endpoint_text(const json &table)
+{
+    const auto host = table["address"].get<std::string>();
+    const auto port = std::to_string(table["port"].get<unsigned>());
+    return (host.find(':') == host.npos ? host : "[" + host + "]") + ":" + port;
+}
+
+std::string number(const json &n)
+{
+    return std::to_string(n.get<std::uint64_t>());
+}
+
+std::string percent(const json &share)
+{
+    char out[16];
+    std::snprintf(out, sizeof out, "%.1f%%", share.get<double>() * 100);
+    return out;
+}
+
+void list(Context &context, bool backends)
+{
+    auto reply = context.call("GET", "/v1/elb");
+    if (!reply)
+        return context.fail(reply.error());
+    context.print(*reply, [backends](const json &section) {
+        std::vector<std::vector<std::string>> rows;
+        if (backends)
+            rows.push_back({"SERVICE", "BACKEND", "WEIGHT", "SHARE", "CONNECTIONS", "TO-PACKETS",
+                            "TO-BYTES", "FROM-PACKETS", "FROM-BYTES"});
+        else
+            rows.push_back({"SERVICE", "BACKENDS", "CONNECTIONS"});
+        for (const auto &s : section["service"]) {
+            const std::string name = s["protocol"].get<std::string>() + " " + endpoint_text(s);
+            std::uint64_t connections = 0;
+            for (const auto &b : s["backends"]) {
+                connections += b["connections"].get<std::uint64_t>();
+                if (backends)
+                    rows.push_back(
+                        {name, endpoint_text(b), number(b["weight"]), percent(b["share"]),
+                         number(b["connections"]), number(b["to_backend"]["packets"]),
+                         number(b["to_backend"]["bytes"]), number(b["to_client"]["packets"]),
+                         number(b["to_client"]["bytes"])});
+            }
+            if (!backends)
+                rows.push_back(
+                    {name, std::to_string(s["backends"].size()), std::to_string(connections)});
+        }
+        return cli::table(rows);
+    });
+}
+
+// A verb with the words that name a service, and a backend's if asked for.
+std::shared_ptr<Words> add_words(CLI::App *verb, bool backend, bool weight)
+{
+    auto words = std::make_shared<Words>();
+    verb->add_option("PROTOCOL", words->protocol, "tcp or udp")->required();
+    verb->add_option("SERVICE", words->service, "ADDRESS:PORT or [ADDRESS]:PORT")->required();
+    if (backend)
+        verb->add_option("BACKEND", words->backend, "ADDRESS:PORT or [ADDRESS]:PORT")->required();
+    if (weight) {
+        verb->add_option("weight", words->weight_word, "The word 'weight'");
+        verb->add_option("N", words->weight, "0 to 1000; shares of new connections go by it");
+    }
+    verb->footer(examples);
+    return words;
+}
+
+using Verb = void (*)(Context &, const Words &);
+
+void add_verb(CLI::App *parent, Context &context, const char *name, const char *help, bool backend,
+              bool weight, Verb run)
+{
+    auto *verb = parent->add_subcommand(name, help);
+    auto words = add_words(verb, backend, weight);
+    verb->callback([&context, words, run] { run(context, *words); });
+}
+
+void add_verbs(CLI::App &app, Context &context)
+{
+    auto *elb = app.add_subcommand("elb", "The load balancer")->require_subcommand(1);
+    auto *service = elb->add_subcommand("service", "Its services")->require_subcommand(1);
+    add_verb(service, context, "add", "Add a service", false, false, service_add);
+    add_verb(service, context, "del", "Remove a service", false, false, service_del);
+    service->add_subcommand("list", "Show the services")->callback([&context] {
+        list(context, false);
+    });
+    auto *backend =
+        elb->add_subcommand("backend", "The servers of a service")->require_subcommand(1);
+    add_verb(backend, context, "add", "Add a backend", true, true, backend_add);
+    add_verb(backend, context, "set", "Change a backend's weight", true, true, backend_set);
+    add_verb(backend, context, "del", "Remove a backend", true, false, backend_del);
+    backend->add_subcommand("list", "Show the backends, with counts")->callback([&context] {
+        list(context, true);
+    });
+}
+
+const cli::VerbsRegistration registration({"elb", add_verbs});
+
+} // namespace
+
+} // namespace evnf::elb

@@ -1,0 +1,304 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// elb for the daemon: loads the fast path and keeps its services and slot tables.
+#include <arpa/inet.h>
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "elb.skel.h"
+#include "vnfs/elb/section.hpp"
+
+namespace evnf::elb
+{
+
+namespace
+{
+
+using Skeleton = bpf::Skeleton<elb_bpf>;
+using Counters = bpf::PerCpuCounters<elb_backend_counter>;
+using ServiceMap = bpf::Map<elb_service_key, elb_service>;
+
+struct KeyOrder {
+    bool operator()(const elb_service_key &a, const elb_service_key &b) const
+    {
+        return std::memcmp(&a, &b, sizeof a) < 0;
+    }
+};
+using Hosts = std::set<elb_service_key, KeyOrder>;
+
+elb_service_key key_of(const Service &s)
+{
+    return {s.endpoint.address.raw(), htons(s.endpoint.port), s.protocol,
+            static_cast<__u8>(s.endpoint.address.family())};
+}
+
+elb_service_key host_key(const Address &a)
+{
+    return {a.raw(), 0, 0, static_cast<__u8>(a.family())};
+}
+
+Hosts hosts_of(const std::vector<Service> &services)
+{
+    Hosts out;
+    for (const auto &s : services) {
+        out.insert(host_key(s.endpoint.address));
+        for (const auto &b : s.backends)
+            out.insert(host_key(b.endpoint.address));
+    }
+    return out;
+}
+
+std::vector<std::uint16_t> slots_of(const Service &s)
+{
+    std::vector<Weighted> weighted;
+    for (const auto &b : s.backends)
+        weighted.push_back({b.endpoint, b.weight});
+    return fill_slots(weighted);
+}
+
+class ElbFastPath : public FastPath
+{
+public:
+    ElbFastPath(Skeleton skel, Counters counters, ServiceMap services, int slots)
+        : skel_(std::move(skel)),
+          counters_(counters),
+          services_(services),
+          slots_(slots)
+    {
+    }
+
+    // Counters that go on: those of the backends in force until now.
+    void adopt(const json &running)
+    {
+        if (running.is_object())
+            for (const auto &s : services_of(running))
+                for (const auto &b : s.backends)
+                    counting_.insert(b.id);
+    }
+
+    [[nodiscard]] int program() const override { return bpf_program__fd(skel_->progs.elb); }
+
+    Result<> apply(const json &section) override
+    {
+        const auto before = in_force_;
+        auto r = bring(services_of(section));
+        if (!r)
+            if (auto back = bring(before); !back)
+                return std::move(r).context("after this, going back failed too (" +
+                                            back.error().message() + ")");
+        return r;
+    }
+
+    [[nodiscard]] json show(const json &section) const override
+    {
+        json out{{"connections", section["connections"]}, {"service", json::array()}};
+        for (const auto &s : services_of(section)) {
+            unsigned total = 0;
+            for (const auto &b : s.backends)
+                total += b.weight;
+            json backends = json::array();
+            for (const auto &b : s.backends) {
+                const auto c = counters_.sum(b.id);
+                backends.push_back({{"id", b.id},
+                                    {"address", b.endpoint.address.text()},
+                                    {"port", b.endpoint.port},
+                                    {"weight", b.weight},
+                                    {"share", total ? static_cast<double>(b.weight) / total : 0.0},
+                                    {"connections", c.connections},
+                                    {"to_backend", counter_json(c.to_backend)},
+                                    {"to_client", counter_json(c.to_client)}});
+            }
+            out["service"].push_back({{"address", s.endpoint.address.text()},
+                                      {"port", s.endpoint.port},
+                                      {"protocol", protocol_text(s.protocol)},
+                                      {"backends", std::move(backends)}});
+        }
+        return out;
+    }
+
+    [[nodiscard]] std::vector<Metric> metrics(const json &section) const override
+    {
+        std::vector<Metric> out;
+        for (const auto &s : services_of(section))
+            for (const auto &b : s.backends) {
+                const auto c = counters_.sum(b.id);
+                auto add = [&](const char *name, const char *help, std::uint64_t value) {
+                    out.push_back({std::string("evnf_elb_backend_") + name,
+                                   help,
+                                   {{"service", s.name()}, {"backend", b.endpoint.text()}},
+                                   static_cast<double>(value)});
+                };
+                add("weight", "Share of new connections, relative", b.weight);
+                add("connections_total", "Connections placed on a backend", c.connections);
+                add("to_packets_total", "Frames sent to a backend", c.to_backend.packets);
+                add("to_bytes_total", "Bytes sent to a backend", c.to_backend.bytes);
+                add("from_packets_total", "Frames from a backend", c.to_client.packets);
+                add("from_bytes_total", "Bytes from a backend", c.to_client.bytes);
+            }
+        return out;
+    }
+
+private:
+    static json counter_json(const counter &c)
+    {
+        return {{"packets", c.packets}, {"bytes", c.bytes}};
+    }
+
+    // Brings the maps to `wanted`. What appears does so after what it refers to, what
+    // disappears before; what is the same is not touched.
+    Result<> bring(const std::vector<Service> &wanted)
+    {
+        if (auto r = clear_new_counters(wanted); !r)
+            return r;
+        const Hosts hosts = hosts_of(wanted);
+        for (const auto &host : hosts)
+            if (!hosts_.contains(host)) {
+                if (auto r = services_.put(host, elb_service{0}); !r)
+                    return r;
+                hosts_.insert(host);
+            }
+        std::set<std::string> names;
+        for (const auto &s : wanted) {
+            names.insert(s.name());
+            if (auto r = bring_service(s); !r)
+                return std::move(r).context("service " + s.name());
+        }
+        for (const auto &s : std::vector<Service>(in_force_))
+            if (!names.contains(s.name()))
+                remove_service(s);
+        for (auto it = hosts_.begin(); it != hosts_.end();) {
+            if (!hosts.contains(*it)) {
+                services_.erase(*it);
+                it = hosts_.erase(it);
+            } else {
+                ++it;
+            }
+        }
+        return Unit{};
+    }
+
+    Result<> clear_new_counters(const std::vector<Service> &wanted)
+    {
+        std::set<unsigned> counting;
+        for (const auto &s : wanted)
+            for (const auto &b : s.backends) {
+                counting.insert(b.id);
+                if (!counting_.contains(b.id))
+                    if (auto r = counters_.clear(b.id); !r)
+                        return r;
+            }
+        counting_ = std::move(counting);
+        return Unit{};
+    }
+
+    Result<> bring_service(const Service &s)
+    {
+        const auto same_name = [&](const Service &other) { return other.name() == s.name(); };
+        const auto old = std::find_if(in_force_.begin(), in_force_.end(), same_name);
+        if (old != in_force_.end() && *old == s)
+            return Unit{};
+        const bool fresh = old == in_force_.end();
+        const __u32 index = fresh ? free_index() : indexes_.at(s.name());
+        if (auto r = put_slots(index, s); !r)
+            return r;
+        if (!fresh) {
+            *old = s;
+            return Unit{};
+        }
+        if (auto r = services_.put(key_of(s), {index}); !r)
+            return r;
+        indexes_[s.name()] = index;
+        in_force_.push_back(s);
+        return Unit{};
+    }
+
+    void remove_service(const Service &s)
+    {
+        services_.erase(key_of(s));
+        const __u32 index = indexes_.at(s.name());
+        bpf_map_delete_elem(slots_, &index);
+        indexes_.erase(s.name());
+        std::erase_if(in_force_, [&](const Service &other) { return other.name() == s.name(); });
+    }
+
+    // A packet reads one slot of one table: it sees the old placement or the new.
+    Result<> put_slots(__u32 index, const Service &s)
+    {
+        const auto owners = slots_of(s);
+        if (owners.empty()) { // nobody takes new connections
+            bpf_map_delete_elem(slots_, &index);
+            return Unit{};
+        }
+        const Fd inner(bpf_map_create(BPF_MAP_TYPE_ARRAY, "elb_slot_table", sizeof(__u32),
+                                      sizeof(elb_slot), ELB_SLOTS, nullptr));
+        if (!inner)
+            return sys_error("make room for the slots");
+        std::vector<__u32> keys(ELB_SLOTS);
+        std::vector<elb_slot> values(ELB_SLOTS);
+        for (__u32 i = 0; i < ELB_SLOTS; ++i) {
+            const Backend &b = s.backends[owners[i]];
+            keys[i] = i;
+            values[i] = {b.endpoint.address.raw(), htons(b.endpoint.port), b.id};
+        }
+        __u32 count = ELB_SLOTS;
+        if (bpf_map_update_batch(inner.get(), keys.data(), values.data(), &count, nullptr))
+            return sys_error("fill the slots");
+        return bpf::put_inner(slots_, index, inner.get());
+    }
+
+    [[nodiscard]] __u32 free_index() const
+    {
+        std::set<__u32> taken;
+        for (const auto &[name, index] : indexes_)
+            taken.insert(index);
+        __u32 index = 0; // there is one: check_section() bounds the services
+        while (taken.contains(index))
+            ++index;
+        return index;
+    }
+
+    Skeleton skel_;
+    Counters counters_;
+    ServiceMap services_;
+    int slots_; // the outer map
+    std::vector<Service> in_force_;
+    std::map<std::string, __u32> indexes_; // of services in force, by name
+    Hosts hosts_;
+    std::set<unsigned> counting_;
+};
+
+Result<std::unique_ptr<FastPath>> load(bpf::MapSet &maps, const json &section, const json &running)
+{
+    const auto connections = section["connections"].get<__u32>();
+    auto skel = Skeleton::load(
+        maps, [&](elb_bpf &s) { bpf_map__set_max_entries(s.maps.elb_conns, connections); });
+    if (!skel)
+        return skel.error();
+    auto counters = Counters::bind(maps, "elb_backend_counters");
+    if (!counters)
+        return counters.error();
+    auto services = ServiceMap::bind(maps, "elb_services");
+    if (!services)
+        return services.error();
+    auto slots = maps.fd("elb_slots");
+    if (!slots)
+        return slots.error();
+    auto fast_path = std::make_unique<ElbFastPath>(*std::move(skel), *counters, *services, *slots);
+    fast_path->adopt(running);
+    if (auto r = fast_path->apply(section); !r)
+        return r.error();
+    return std::unique_ptr<FastPath>(std::move(fast_path));
+}
+
+const VnfType type{.name = "elb",
+                   .reasons = {ELB_REASONS(EVNF_REASON_ROW)},
+                   .routes = section_routes(),
+                   .check = check_section,
+                   .diff = diff_sections,
+                   .load = load};
+const Registration registration(type);
+
+} // namespace
+
+} // namespace evnf::elb

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// elb's configuration section:
+//   {"connections": 131072, "next_id": 2,
+//    "service": [{"address": "192.0.2.10", "port": 80, "protocol": "tcp",
+//                 "backends": [{"id": 0, "address": "10.0.2.11", "port": 80, "weight": 2}, …]}]}
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "vnfs/elb/slots.hpp"
+#include "vnfs/vnf.hpp"
+
+namespace evnf::elb
+{
+
+struct Backend {
+    Endpoint endpoint;
+    unsigned weight = 1;
+    std::uint16_t id = 0; // index into elb_backend_counters
+    friend bool operator==(const Backend &, const Backend &) = default;
+};
+
+struct Service {
+    Endpoint endpoint;
+    std::uint8_t protocol = 0;
+    std::vector<Backend> backends;
+
+    // "tcp 192.0.2.10:80", which names it.
+    [[nodiscard]] std::string name() const;
+    friend bool operator==(const Service &, const Service &) = default;
+};
+
+// VnfType::check: backends may come without ids.
+Result<json> check_section(const json &section, const json &running);
+std::vector<std::string> diff_sections(const json &from, const json &to);
+std::vector<Route> section_routes();
+
+// The services of a checked section.
+std::vector<Service> services_of(const json &section);
+
+} // namespace evnf::elb

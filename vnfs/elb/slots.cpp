@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "vnfs/elb/slots.hpp"
+
+#include <algorithm>
+#include <numeric>
+
+namespace evnf::elb
+{
+
+namespace
+{
+
+constexpr std::uint16_t nobody = 0xffff;
+static_assert(ELB_MAX_BACKENDS < nobody);
+
+std::uint64_t hash_of(const Endpoint &e)
+{
+    std::uint64_t h = 0xcbf29ce484222325; // FNV-1a, then a finalizer
+    auto add = [&](std::uint8_t byte) { h = (h ^ byte) * 0x100000001b3; };
+    const auto *bytes = reinterpret_cast<const std::uint8_t *>(&e.address.raw());
+    std::for_each(bytes, bytes + sizeof(ip_addr), add);
+    add(static_cast<std::uint8_t>(e.port >> 8));
+    add(static_cast<std::uint8_t>(e.port));
+    h = (h ^ h >> 32) * 0x9e3779b97f4a7c15;
+    return h ^ h >> 29;
+}
+
+// How many slots each backend gets: its share, the rest to the largest remainders.
+std::vector<unsigned> shares(const std::vector<Weighted> &backends,
+                             const std::vector<std::size_t> &order, std::uint64_t total)
+{
+    std::vector<unsigned> out(backends.size());
+    std::vector<std::pair<std::uint64_t, std::size_t>> rest;
+    unsigned given = 0;
+    for (const std::size_t b : order) {
+        const std::uint64_t exact = std::uint64_t{ELB_SLOTS} * backends[b].weight;
+        out[b] = static_cast<unsigned>(exact / total);
+        given += out[b];
+        rest.emplace_back(exact % total, b);
+    }
+    std::stable_sort(rest.begin(), rest.end(),
+                     [](const auto &a, const auto &b) { return a.first > b.first; });
+    for (std::size_t i = 0; given < ELB_SLOTS; ++i, ++given)
+        ++out[rest[i].second];
+    return out;
+}
+
+// The slots in the order in which one backend would like them: all of them, since the
+// stride is odd and their number a power of two.
+class Preference
+{
+public:
+    explicit Preference(std::uint64_t hash)
+        : at_(static_cast<unsigned>(hash)),
+          stride_(static_cast<unsigned>(hash >> 32) | 1)
+    {
+    }
+    unsigned next()
+    {
+        const unsigned slot = at_ & (ELB_SLOTS - 1);
+        at_ += stride_;
+        return slot;
+    }
+
+private:
+    unsigned at_;
+    unsigned stride_;
+};
+
+} // namespace
+
+std::vector<std::uint16_t> fill_slots(const std::vector<Weighted> &backends)
+{
+    std::uint64_t total = 0;
+    for (const auto &b : backends)
+        total += b.weight;
+    if (total == 0)
+        return {};
+    std::vector<std::size_t> order(backends.size());
+    std::iota(order.begin(), order.end(), 0);
+    std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+        return backends[a].endpoint < backends[b].endpoint;
+    });
+    const auto share = shares(backends, order, total);
+
+    std::vector<Preference> preferences;
+    for (const auto &b : backends)
+        preferences.emplace_back(hash_of(b.endpoint));
+    std::vector<std::uint16_t> slots(ELB_SLOTS, nobody);
+    std::vector<unsigned> has(backends.size());
+    // Turn by turn, each takes the next slot it likes that is free; how often a backend's
+    // turn comes goes with its share, so that all are done at the same time.
+    for (unsigned turn = 1, taken = 0; taken < ELB_SLOTS; ++turn)
+        for (const std::size_t b : order) {
+            const auto due = std::min<std::uint64_t>(
+                share[b], (std::uint64_t{turn} * share[b] + ELB_SLOTS - 1) / ELB_SLOTS);
+            for (; has[b] < due; ++has[b], ++taken) {
+                unsigned slot = preferences[b].next();
+                while (slots[slot] != nobody)
+                    slot = preferences[b].next();
+                slots[slot] = static_cast<std::uint16_t>(b);
+            }
+        }
+    return slots;
+}
+
+} // namespace evnf::elb
