@@ -74,24 +74,25 @@ static __always_inline __u64 csum_pseudo(const struct flow_key *f, __u32 len)
  * so that the verifier goes through it once; almost no packet needs it. */
 __noinline __u64 csum_bytes(struct xdp_md *ctx, __u32 off, __u32 len)
 {
-    __u64 words[CSUM_CHUNK / 8];
-    __u64 sum = 0;
+    __u32 words[CSUM_CHUNK / 4];
+    __u32 sum = 0;
 
-    for (int i = 0; i < CSUM_MAX_CHUNKS; i++) {
-        __u32 n = len < CSUM_CHUNK ? len : CSUM_CHUNK;
-
-        if (n == 0)
-            return sum;
-        __builtin_memset(words, 0, sizeof(words));
-        /* n is in 1..64; the mask says so to the verifier. */
-        if (bpf_xdp_load_bytes(ctx, off, words, ((n - 1) & (CSUM_CHUNK - 1)) + 1))
-            break;
-        for (int w = 0; w < CSUM_CHUNK / 8; w++)
-            sum += (words[w] & 0xffffffff) + (words[w] >> 32);
-        off += n;
-        len -= n;
+    for (int i = 0; i < CSUM_MAX_CHUNKS && len >= CSUM_CHUNK; i++) {
+        if (bpf_xdp_load_bytes(ctx, off, words, sizeof(words)))
+            return CSUM_UNREADABLE;
+        sum = bpf_csum_diff(NULL, 0, words, sizeof(words), sum);
+        off += CSUM_CHUNK;
+        len -= CSUM_CHUNK;
     }
-    return len ? CSUM_UNREADABLE : sum;
+    if (len >= CSUM_CHUNK)
+        return CSUM_UNREADABLE;
+    if (len == 0)
+        return sum;
+    __builtin_memset(words, 0, sizeof(words));
+    /* The mask says to the verifier that 1..63 bytes are left. */
+    if (bpf_xdp_load_bytes(ctx, off, words, ((len - 1) & (CSUM_CHUNK - 1)) + 1))
+        return CSUM_UNREADABLE;
+    return bpf_csum_diff(NULL, 0, words, sizeof(words), sum);
 }
 
 /* Where the packet's TCP or UDP checksum lies, or NULL: another protocol, a

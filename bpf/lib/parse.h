@@ -64,6 +64,13 @@ struct cursor {
     __u32 stop; /* of the IP datagram */
 };
 
+/* A call of a global function makes the verifier forget packet pointers. */
+static __always_inline void reload(struct xdp_md *ctx, struct cursor *c)
+{
+    c->data = (void *)(long)ctx->data;
+    c->end = (void *)(long)ctx->data_end;
+}
+
 /* The header of `size` bytes at the cursor, or NULL if the datagram ends before
  * its end. */
 static __always_inline void *header_at(const struct cursor *c, __u32 size)
@@ -93,59 +100,86 @@ static __always_inline void addr_set_v6(struct ip_addr *a, const struct in6_addr
     a->w[3] = v6->in6_u.u6_addr32[3];
 }
 
-/* Walks IPv6 extension headers from `next`. Returns the number of the header at
- * the cursor when it stops; `l4` says what that is: PKT_L4_OTHER, an upper layer
- * for the caller to read, or PKT_L4_FRAGMENT or PKT_L4_UNREAD. */
-static __always_inline __u8 walk_ext_headers(struct cursor *c, __u8 next, __u8 *l4, __u8 *frag,
-                                             __u8 *flags)
-{
-    for (int i = 0; i <= PKT_MAX_EXTHDRS; i++) {
-        struct ext_hdr *h;
+/* What walk_ext_headers() found, packed so that a global function can return it. */
+struct ext_walk {
+    __u32 off;  /* of the header at which it stopped */
+    __u8 next;  /* that header's number */
+    __u8 l4;    /* PKT_L4_OTHER: an upper layer for the caller to read; or FRAGMENT, UNREAD */
+    __u8 frag;  /* enum pkt_frag */
+    __u8 flags; /* enum pkt_flag */
+};
+_Static_assert(sizeof(struct ext_walk) == 8, "fits a register");
 
-        switch (next) {
-        case IPPROTO_HOPOPTS:
-            *flags |= PKT_F_ROUTER;
-            break;
-        case IPPROTO_ROUTING:
-            *flags |= PKT_F_RTHDR;
-            break;
-        case IPPROTO_FRAGMENT:
-        case IPPROTO_DSTOPTS:
-        case IPPROTO_AH:
-            break;
-        default:
-            *l4 = *frag == PKT_FRAG_LATER ? PKT_L4_FRAGMENT : PKT_L4_OTHER;
-            return next;
-        }
-        /* After a later fragment's header comes data, whatever its number says. */
-        if (*frag == PKT_FRAG_LATER || i == PKT_MAX_EXTHDRS)
-            break;
-        h = header_at(c, sizeof(*h));
-        if (!h)
-            break;
-        if (next == IPPROTO_FRAGMENT) {
-            if (h->frag_off & bpf_htons(0xfff8))
-                *frag = PKT_FRAG_LATER;
-            else if (h->frag_off & bpf_htons(1))
-                *frag = PKT_FRAG_FIRST;
-            c->off += sizeof(*h);
-        } else if (next == IPPROTO_AH) {
-            c->off += (h->len + 2) * 4; /* RFC 4302 section 2.2 */
+union ext_result {
+    struct ext_walk walk;
+    __u64 packed;
+};
+
+static __always_inline bool is_ext_header(__u8 number)
+{
+    return number == IPPROTO_HOPOPTS || number == IPPROTO_ROUTING || number == IPPROTO_FRAGMENT ||
+           number == IPPROTO_DSTOPTS || number == IPPROTO_AH;
+}
+
+/* Walks IPv6 extension headers from number `next` at `off`, up to `stop`. A global
+ * function: the verifier goes through its loop once, and packets that have none of
+ * these headers do not call it. */
+__noinline __u64 walk_ext_headers(struct xdp_md *ctx, __u32 off, __u32 stop, __u32 next)
+{
+    union ext_result r = {.walk = {.off = off, .next = next, .l4 = PKT_L4_UNREAD}};
+    struct ext_walk *w = &r.walk;
+
+    for (int i = 0; i < PKT_MAX_EXTHDRS; i++) {
+        struct ext_hdr h;
+
+        if (w->off > PKT_MAX_HEADERS || w->off + sizeof(h) > stop ||
+            bpf_xdp_load_bytes(ctx, w->off, &h, sizeof(h)))
+            return r.packed;
+        if (w->next == IPPROTO_HOPOPTS)
+            w->flags |= PKT_F_ROUTER;
+        if (w->next == IPPROTO_ROUTING)
+            w->flags |= PKT_F_RTHDR;
+        if (w->next == IPPROTO_FRAGMENT) {
+            if (h.frag_off & bpf_htons(0xfff8))
+                w->frag = PKT_FRAG_LATER;
+            else if (h.frag_off & bpf_htons(1))
+                w->frag = PKT_FRAG_FIRST;
+            w->off += sizeof(h);
+        } else if (w->next == IPPROTO_AH) {
+            w->off += (h.len + 2) * 4; /* RFC 4302 section 2.2 */
         } else {
-            c->off += (h->len + 1) * 8;
+            w->off += (h.len + 1) * 8;
         }
-        if (c->off > c->stop)
-            break;
-        next = h->next;
+        if (w->off > stop)
+            return r.packed;
+        w->next = h.next;
+        if (is_ext_header(w->next)) {
+            /* After a later fragment's header comes data, whatever its number says. */
+            if (w->frag == PKT_FRAG_LATER)
+                return r.packed;
+            continue;
+        }
+        w->l4 = w->frag == PKT_FRAG_LATER ? PKT_L4_FRAGMENT : PKT_L4_OTHER;
+        return r.packed;
     }
-    *l4 = PKT_L4_UNREAD;
-    return next;
+    return r.packed;
+}
+
+/* The same, for a header that may be an upper layer at once. */
+static __always_inline struct ext_walk ext_headers(struct xdp_md *ctx, const struct cursor *c,
+                                                   __u8 next)
+{
+    union ext_result r = {.walk = {.off = c->off, .next = next, .l4 = PKT_L4_OTHER}};
+
+    if (is_ext_header(next))
+        r.packed = walk_ext_headers(ctx, c->off, c->stop, next);
+    return r.walk;
 }
 
 /* Reads the packet that an ICMP error quotes, at the cursor. */
-static __always_inline void parse_quoted(struct pkt *p, struct cursor *c)
+static __always_inline void parse_quoted(struct xdp_md *ctx, struct pkt *p, struct cursor *c)
 {
-    __u8 l4 = PKT_L4_OTHER, frag = PKT_FRAG_NONE, flags = 0;
+    __u8 l4 = PKT_L4_OTHER;
     struct flow_key *q = &p->quoted;
     __be16 *ports;
 
@@ -165,13 +199,18 @@ static __always_inline void parse_quoted(struct pkt *p, struct cursor *c)
             l4 = PKT_L4_UNREAD;
     } else {
         struct ipv6hdr *ip = header_at(c, sizeof(*ip));
+        struct ext_walk walk;
 
         if (!ip || ip->version != 6)
             return;
         addr_set_v6(&q->saddr, &ip->saddr);
         addr_set_v6(&q->daddr, &ip->daddr);
         c->off += sizeof(*ip);
-        q->proto = walk_ext_headers(c, ip->nexthdr, &l4, &frag, &flags);
+        walk = ext_headers(ctx, c, ip->nexthdr);
+        reload(ctx, c);
+        c->off = walk.off;
+        q->proto = walk.next;
+        l4 = walk.l4;
     }
     q->family = p->flow.family;
     q->sport = 0;
@@ -202,7 +241,7 @@ static __always_inline bool icmp_quotes(const struct pkt *p)
            type == ICMP4_TIME_EXCEEDED || type == ICMP4_PARAMETER_PROBLEM;
 }
 
-static __always_inline void parse_l4(struct pkt *p, struct cursor *c)
+static __always_inline void parse_l4(struct xdp_md *ctx, struct pkt *p, struct cursor *c)
 {
     p->l4_off = c->off;
     p->l4 = PKT_L4_BAD; /* until the header proves whole */
@@ -257,7 +296,7 @@ static __always_inline void parse_l4(struct pkt *p, struct cursor *c)
         p->l4 = PKT_L4_ICMP;
         if (p->frag == PKT_FRAG_NONE && icmp_quotes(p)) {
             c->off += ICMP_HEADER;
-            parse_quoted(p, c);
+            parse_quoted(ctx, p, c);
         }
         return;
     }
@@ -265,7 +304,8 @@ static __always_inline void parse_l4(struct pkt *p, struct cursor *c)
     p->l4 = PKT_L4_OTHER;
 }
 
-static __always_inline enum chain_reason parse_ipv4(struct pkt *p, struct cursor *c)
+static __always_inline enum chain_reason parse_ipv4(struct xdp_md *ctx, struct pkt *p,
+                                                    struct cursor *c)
 {
     struct iphdr *ip = header_at(c, sizeof(*ip));
     __u32 header, total;
@@ -303,13 +343,15 @@ static __always_inline enum chain_reason parse_ipv4(struct pkt *p, struct cursor
     }
     if (frag & IP_MF)
         p->frag = PKT_FRAG_FIRST;
-    parse_l4(p, c);
+    parse_l4(ctx, p, c);
     return NEXT;
 }
 
-static __always_inline enum chain_reason parse_ipv6(struct pkt *p, struct cursor *c)
+static __always_inline enum chain_reason parse_ipv6(struct xdp_md *ctx, struct pkt *p,
+                                                    struct cursor *c)
 {
     struct ipv6hdr *ip = header_at(c, sizeof(*ip));
+    struct ext_walk walk;
     __u32 payload;
 
     if (!ip)
@@ -327,9 +369,15 @@ static __always_inline enum chain_reason parse_ipv6(struct pkt *p, struct cursor
     p->flow.family = 6;
     addr_set_v6(&p->flow.saddr, &ip->saddr);
     addr_set_v6(&p->flow.daddr, &ip->daddr);
-    p->flow.proto = walk_ext_headers(c, ip->nexthdr, &p->l4, &p->frag, &p->flags);
+    walk = ext_headers(ctx, c, ip->nexthdr);
+    reload(ctx, c);
+    c->off = walk.off;
+    p->flow.proto = walk.next;
+    p->l4 = walk.l4;
+    p->frag = walk.frag;
+    p->flags |= walk.flags;
     if (p->l4 == PKT_L4_OTHER)
-        parse_l4(p, c);
+        parse_l4(ctx, p, c);
     return NEXT;
 }
 
@@ -380,8 +428,8 @@ static __always_inline enum chain_reason parse_frame(struct xdp_md *ctx, struct 
     }
     p->l3_off = c.off;
     if (proto == bpf_htons(ETH_P_IP))
-        return parse_ipv4(p, &c);
+        return parse_ipv4(ctx, p, &c);
     if (proto == bpf_htons(ETH_P_IPV6))
-        return parse_ipv6(p, &c);
+        return parse_ipv6(ctx, p, &c);
     return SLOW_NOT_IP;
 }

@@ -46,14 +46,15 @@ static __always_inline struct efw_tables *ruleset(void)
     return map ? bpf_map_lookup_elem(map, &zero) : NULL;
 }
 
-/* The rules that an address does not exclude: binary search for its interval. */
-static __always_inline struct efw_bits *addr_bits(struct efw_addr_table *t, const struct ip_addr *a)
+/* The class of an address: binary search for its interval. A global function, which
+ * the verifier goes through once. */
+__noinline __u32 addr_class(struct efw_addr_table *t, __u64 high, __u64 low)
 {
-    __u64 high = bpf_be64_to_cpu((__u64)a->w[1] << 32 | a->w[0]);
-    __u64 low = bpf_be64_to_cpu((__u64)a->w[3] << 32 | a->w[2]);
-    __u32 half = t->intervals / 2;
-    __u32 at = 0;
+    __u32 half, at = 0;
 
+    if (!t)
+        return 0;
+    half = t->intervals / 2;
     for (__u32 size = EFW_INTERVALS; size > 1 && half; size /= 2, half /= 2) {
         __u32 mid = (at + half) & (EFW_INTERVALS - 1);
         struct efw_bound *b = &t->start[mid];
@@ -61,7 +62,16 @@ static __always_inline struct efw_bits *addr_bits(struct efw_addr_table *t, cons
         if (high > b->high || (high == b->high && low >= b->low))
             at = mid;
     }
-    return &t->bits[t->class_of[at & (EFW_INTERVALS - 1)] & (EFW_INTERVALS - 1)];
+    return t->class_of[at & (EFW_INTERVALS - 1)];
+}
+
+/* The rules that an address does not exclude. */
+static __always_inline struct efw_bits *addr_bits(struct efw_addr_table *t, const struct ip_addr *a)
+{
+    __u64 high = bpf_be64_to_cpu((__u64)a->w[1] << 32 | a->w[0]);
+    __u64 low = bpf_be64_to_cpu((__u64)a->w[3] << 32 | a->w[2]);
+
+    return &t->bits[addr_class(t, high, low) & (EFW_INTERVALS - 1)];
 }
 
 static __always_inline struct efw_bits *port_bits(struct efw_port_table *t, const struct pkt *p,
@@ -72,19 +82,17 @@ static __always_inline struct efw_bits *port_bits(struct efw_port_table *t, cons
     return &t->bits[class & (EFW_INTERVALS - 1)];
 }
 
-/* The position of the lowest bit set in a word that is not zero. */
+/* The position of the lowest bit set, by a de Bruijn sequence: BPF has no instruction
+ * for it, and branches would multiply what the verifier must follow. */
+static const __u8 bit_position[64] = {
+    0,  1,  2,  53, 3,  7,  54, 27, 4,  38, 41, 8,  34, 55, 48, 28, 62, 5,  39, 46, 44, 42,
+    22, 9,  24, 35, 59, 56, 49, 18, 29, 11, 63, 52, 6,  26, 37, 40, 33, 47, 61, 45, 43, 21,
+    23, 58, 17, 10, 51, 25, 36, 32, 60, 20, 57, 16, 50, 31, 19, 15, 30, 14, 13, 12,
+};
+
 static __always_inline __u32 lowest_bit(__u64 w)
 {
-    __u32 n = 0;
-
-    w &= -w;
-    n += w & 0xffffffff00000000 ? 32 : 0;
-    n += w & 0xffff0000ffff0000 ? 16 : 0;
-    n += w & 0xff00ff00ff00ff00 ? 8 : 0;
-    n += w & 0xf0f0f0f0f0f0f0f0 ? 4 : 0;
-    n += w & 0xcccccccccccccccc ? 2 : 0;
-    n += w & 0xaaaaaaaaaaaaaaaa ? 1 : 0;
-    return n;
+    return bit_position[((w & -w) * 0x022fdd63cc95386d) >> 58];
 }
 
 /* The first rule that everything seen of the packet allows; t->rules, the default,
