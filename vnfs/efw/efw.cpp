@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// efw for the daemon: loads the fast path and swaps its ruleset.
+#include <set>
+
+#include "efw.skel.h"
+#include "vnfs/efw/section.hpp"
+
+namespace evnf::efw
+{
+
+namespace
+{
+
+using Skeleton = bpf::Skeleton<efw_bpf>;
+using Counters = bpf::PerCpuCounters<counter>;
+
+class EfwFastPath : public FastPath
+{
+public:
+    EfwFastPath(Skeleton skel, Counters counters, int ruleset)
+        : skel_(std::move(skel)),
+          counters_(counters),
+          ruleset_(ruleset)
+    {
+    }
+
+    // Counters that go on: those of the rules in force until now.
+    void adopt(const json &running)
+    {
+        if (running.is_object())
+            for (const auto &r : running["rules"])
+                counting_.insert(r["counter"].get<unsigned>());
+    }
+
+    [[nodiscard]] int program() const override { return bpf_program__fd(skel_->progs.efw); }
+
+    Result<> apply(const json &section) override
+    {
+        std::vector<NumberedRule> rules;
+        std::set<unsigned> counting;
+        for (const auto &r : ordered_rules(section)) {
+            rules.push_back(r.numbered);
+            counting.insert(r.numbered.counter);
+        }
+        for (const unsigned counter : counting)
+            if (!counting_.contains(counter))
+                if (auto r = counters_.clear(counter); !r)
+                    return r;
+        const auto tables = compile(rules, default_action(section));
+        const Fd inner(bpf_map_create(BPF_MAP_TYPE_ARRAY, "efw_tables", sizeof(__u32),
+                                      sizeof(efw_tables), 1, nullptr));
+        if (!inner)
+            return sys_error("make room for the ruleset");
+        const __u32 zero = 0;
+        if (bpf_map_update_elem(inner.get(), &zero, tables.get(), BPF_ANY))
+            return sys_error("fill the ruleset");
+        if (auto r = bpf::put_inner(ruleset_, 0, inner.get()); !r)
+            return r;
+        counting_ = std::move(counting);
+        return Unit{};
+    }
+
+    [[nodiscard]] json show(const json &section) const override
+    {
+        const counter otherwise = counters_.sum(0);
+        json rules = json::array();
+        for (const auto &r : ordered_rules(section)) {
+            const counter c = counters_.sum(r.numbered.counter);
+            rules.push_back({{"id", r.id},
+                             {"rule", text_of(r.numbered.rule)},
+                             {"priority", r.numbered.rule.priority},
+                             {"action", std::string(action_text(r.numbered.rule.action))},
+                             {"packets", c.packets},
+                             {"bytes", c.bytes}});
+        }
+        return {{"default", section["default"]},
+                {"default_packets", otherwise.packets},
+                {"default_bytes", otherwise.bytes},
+                {"rules", std::move(rules)}};
+    }
+
+    [[nodiscard]] std::vector<Metric> metrics(const json &section) const override
+    {
+        std::vector<Metric> out;
+        const json shown = show(section);
+        auto add = [&](const std::string &id, const std::string &rule, double packets,
+                       double bytes) {
+            const std::vector<std::pair<std::string, std::string>> labels{{"id", id},
+                                                                          {"rule", rule}};
+            out.push_back(
+                {"evnf_efw_rule_packets_total", "Frames that a rule decided", labels, packets});
+            out.push_back({"evnf_efw_rule_bytes_total", "Bytes of frames that a rule decided",
+                           labels, bytes});
+        };
+        for (const auto &r : shown["rules"])
+            add(std::to_string(r["id"].get<unsigned>()), r["rule"], r["packets"], r["bytes"]);
+        add("default", shown["default"], shown["default_packets"], shown["default_bytes"]);
+        return out;
+    }
+
+private:
+    Skeleton skel_;
+    Counters counters_;
+    int ruleset_;                 // the outer map
+    std::set<unsigned> counting_; // counters in use by the rules in force
+};
+
+Result<std::unique_ptr<FastPath>> load(bpf::MapSet &maps, const json &section, const json &running)
+{
+    auto skel = Skeleton::load(maps);
+    if (!skel)
+        return skel.error();
+    auto counters = Counters::bind(maps, "efw_counters");
+    if (!counters)
+        return counters.error();
+    auto ruleset = maps.fd("efw_ruleset");
+    if (!ruleset)
+        return ruleset.error();
+    auto fast_path = std::make_unique<EfwFastPath>(*std::move(skel), *counters, *ruleset);
+    fast_path->adopt(running);
+    if (auto r = fast_path->apply(section); !r)
+        return r.error();
+    return std::unique_ptr<FastPath>(std::move(fast_path));
+}
+
+const VnfType type{.name = "efw",
+                   .reasons = {EFW_REASONS(EVNF_REASON_ROW)},
+                   .routes = section_routes(),
+                   .check = check_section,
+                   .diff = diff_sections,
+                   .load = load};
+const Registration registration(type);
+
+} // namespace
+
+} // namespace evnf::efw
