@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "base/result.hpp"
+
+namespace evnf::cli
+{
+
+// The socket of the daemon that is meant: the one named, or the only one that runs.
+Result<std::string> find_socket(const std::string &run_dir, const std::string &name);
+
+// One call of the control API. Errors are the daemon's own, with their place, or say why
+// there was no answer.
+Result<nlohmann::json> call_api(const std::string &socket, const std::string &method,
+                                const std::string &path, const nlohmann::json &body);
+
+} // namespace evnf::cli
