@@ -297,25 +297,27 @@ TEST_CASE("a packet meets the one ruleset or the other, never a mixture")
     p.flow.sport = htons(7);
     p.flow.dport = htons(9);
 
-    std::atomic<bool> enough = false;
+    // Each ruleset stays until packets have met it: one whole batch begins and ends.
+    constexpr unsigned swaps = 100;
+    constexpr unsigned batch = 20000;
+    std::atomic<unsigned> batches = 0;
     std::atomic<bool> failed = false;
+    std::atomic<bool> done = false;
     std::thread swapper([&] {
-        for (bool to_b = true; !enough; to_b = !to_b)
-            if (!bench.fast_path().apply(to_b ? b : a))
+        for (unsigned i = 0; i < swaps && !failed; ++i) {
+            if (!bench.fast_path().apply(i % 2 ? a : b))
                 failed = true;
+            for (const unsigned seen = batches; batches < seen + 2;)
+                std::this_thread::yield();
+        }
+        done = true;
     });
-    __u64 ran = 0;
-    while (ran < 20'000'000 && !failed &&
-           (bench.reason(EFW_DROP_RULE).packets < 100000 ||
-            bench.reason(EFW_SLOW_RULE).packets < 100000 || ran < 5'000'000)) {
-        bench.run(p, 100000);
-        ran += 100000;
-    }
-    enough = true;
+    for (; !done; ++batches)
+        bench.run(p, batch);
     swapper.join();
     CHECK_FALSE(failed);
-    CHECK(bench.reason(EFW_DROP_RULE).packets > 0);
-    CHECK(bench.reason(EFW_SLOW_RULE).packets > 0);
+    CHECK(bench.reason(EFW_DROP_RULE).packets > swaps / 2);
+    CHECK(bench.reason(EFW_SLOW_RULE).packets > swaps / 2);
     CHECK(bench.reason(EFW_DROP_DEFAULT).packets == 0);
-    CHECK(bench.packets() == ran);
+    CHECK(bench.packets() == __u64{batches} * batch);
 }
