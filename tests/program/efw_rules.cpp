@@ -297,16 +297,25 @@ TEST_CASE("a packet meets the one ruleset or the other, never a mixture")
     p.flow.sport = htons(7);
     p.flow.dport = htons(9);
 
-    // Each ruleset stays until packets have met it: one whole batch begins and ends.
-    constexpr unsigned swaps = 100;
-    constexpr unsigned batch = 20000;
+    // A test run begins with milliseconds in which no packet is under way, so batches are
+    // long, and swaps do not wait for them: they fall anywhere. Only at the end does each
+    // ruleset stay until a whole batch has met it, so that both were surely seen.
+    constexpr unsigned batch = 1'000'000;
+    constexpr unsigned swapped_batches = 40;
     std::atomic<unsigned> batches = 0;
     std::atomic<bool> failed = false;
     std::atomic<bool> done = false;
     std::thread swapper([&] {
-        for (unsigned i = 0; i < swaps && !failed; ++i) {
-            if (!bench.fast_path().apply(i % 2 ? a : b))
+        auto put = [&](const json &section) {
+            if (!bench.fast_path().apply(section))
                 failed = true;
+        };
+        while (batches < swapped_batches && !failed) {
+            put(b);
+            put(a);
+        }
+        for (const json *section : {&b, &a}) {
+            put(*section);
             for (const unsigned seen = batches; batches < seen + 2;)
                 std::this_thread::yield();
         }
@@ -316,8 +325,8 @@ TEST_CASE("a packet meets the one ruleset or the other, never a mixture")
         bench.run(p, batch);
     swapper.join();
     CHECK_FALSE(failed);
-    CHECK(bench.reason(EFW_DROP_RULE).packets > swaps / 2);
-    CHECK(bench.reason(EFW_SLOW_RULE).packets > swaps / 2);
+    CHECK(bench.reason(EFW_DROP_RULE).packets >= batch);
+    CHECK(bench.reason(EFW_SLOW_RULE).packets >= batch);
     CHECK(bench.reason(EFW_DROP_DEFAULT).packets == 0);
     CHECK(bench.packets() == __u64{batches} * batch);
 }
