@@ -71,8 +71,7 @@ Result<> Daemon::start(const json &file)
     plane_ = std::make_unique<FastPlane>(std::move(pins), options_.pin_dir, state_.slots);
 
     const bool edited = !state_.has_incorporated(file);
-    // Also the kept state is checked: it may be another version's.
-    auto document = check_document(edited ? file : state_.document, state_.document);
+    auto document = check_kept(edited ? file : state_.document);
     if (!document)
         return document.error();
     if (edited && *kept) {
@@ -87,6 +86,17 @@ Result<> Daemon::start(const json &file)
     for (const auto &warning : warnings())
         log_warning(warning);
     return Unit{};
+}
+
+// The kept state is checked too: it may be another version's, or damaged.
+Result<json> Daemon::check_kept(const json &wanted) const
+{
+    try {
+        return check_document(wanted, state_.document);
+    } catch (const json::exception &) {
+        return bad_input(options_.state_path() +
+                         " is damaged: remove it to start from the configuration file alone");
+    }
 }
 
 // Builds and attaches. Afterwards the fast path runs `document`, or what it ran before.

@@ -43,6 +43,7 @@ public:
 
 private:
     Daemon(const Options &options, Loop &loop, Rtnl rtnl);
+    [[nodiscard]] Result<json> check_kept(const json &wanted) const;
     Result<> put_in_force(const json &document, FastPlane::Missing missing);
     Result<> save(const json &document, const json *written);
     void links_changed();

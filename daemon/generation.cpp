@@ -11,6 +11,23 @@
 namespace evnf
 {
 
+namespace
+{
+
+// The section in force until now, if its VNF was in a chain: else its counters are
+// nobody's, and start at zero.
+json running_section(const Plan &plan, const std::string &vnf)
+{
+    if (!plan.running.is_object())
+        return json();
+    for (const auto &chain : chains_of(plan.running))
+        if (chain.uses(vnf))
+            return plan.running.value(vnf, json());
+    return json();
+}
+
+} // namespace
+
 Generation::Generation(Plan plan, const Pins &pins) : plan_(std::move(plan)), maps_(pins.maps()) {}
 
 Generation::~Generation() = default;
@@ -41,9 +58,8 @@ Result<> Generation::load()
                                       [&](const Chain &c) { return c.uses(type->name); });
         if (!used)
             continue;
-        const json running =
-            plan_.running.is_object() ? plan_.running.value(type->name, json()) : json();
-        auto fast_path = type->load(maps_, plan_.document[type->name], running);
+        auto fast_path =
+            type->load(maps_, plan_.document[type->name], running_section(plan_, type->name));
         if (!fast_path)
             return std::move(fast_path).context(type->name).error();
         fast_paths_[type->name] = *std::move(fast_path);

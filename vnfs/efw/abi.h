@@ -12,10 +12,10 @@
 #include "abi/chain.h"
 
 #define EFW_MAX_RULES 1000
-#define EFW_WORDS 16       /* 64 rules each; the default takes the bit after the last rule */
+#define EFW_WORDS 16       /* 64 rules each */
 #define EFW_INTERVALS 2048 /* a power of two above 2 * EFW_MAX_RULES + 1 */
 #define EFW_PORTS 65536
-#define EFW_COUNTERS 1024
+#define EFW_COUNTERS 2048    /* of the rules in force and of those they replace */
 #define EFW_NO_PORT 0 /* the class of a packet without ports */
 
 struct efw_bits {

@@ -21,8 +21,8 @@ constexpr const char *rule_help =
     "  [protocol P | tcp | udp | sctp | icmp | icmpv6] [sport P[-P]] [dport P[-P]]\n"
     "  accept | drop | slow  [comment \"TEXT\"]\n"
     "The rule with the lowest priority number is looked at first (100 if none is given),\n"
-    "of the same priority the oldest. accept goes on with the chain, slow leaves the\n"
-    "packet to netfilter, as does the default for packets that no rule matches.\n"
+    "of the same priority the one that was there first. accept goes on with the chain,\n"
+    "slow leaves the packet to netfilter, as does the default for packets that no rule matches.\n"
     "\n"
     "Examples:\n"
     "  evnf efw rule add tcp dport 80 accept\n"
@@ -31,6 +31,8 @@ constexpr const char *rule_help =
 
 std::string join(const std::vector<std::string> &words)
 {
+    if (words.size() == 1)
+        return words[0]; // the whole rule as one argument
     std::string out;
     for (const auto &word : words) {
         const bool quote = word.find_first_of(" \t") != word.npos || word.empty();

@@ -51,6 +51,18 @@ Result<> check_keys(const json &section)
     return Unit{};
 }
 
+// The rules of `section` that are in `other` too, in the order in which they stand.
+std::vector<std::string> stayed_in_order(const json &section,
+                                         const std::map<std::string, Known> &other)
+{
+    std::vector<std::string> out;
+    if (section.is_object())
+        for (const auto &r : section["rules"])
+            if (other.contains(r["rule"]))
+                out.push_back(r["rule"]);
+    return out;
+}
+
 Result<Edit> add_rule(const json &section, const Request &request)
 {
     if (!request.body.is_object() || !request.body.contains("rule") ||
@@ -124,11 +136,11 @@ Result<json> check_section(const json &section, const json &running)
             counters.insert(it->second.counter);
         texts.push_back(*text);
     }
-    // A counter is given again as late as can be: the one of a rule just removed still
-    // counts packets that are under way.
+    // The counter of a rule just removed still counts packets that are under way, so it
+    // is not given to another rule at once. There is room for both.
+    static_assert(EFW_COUNTERS > 2 * EFW_MAX_RULES);
     for (const auto &[text, rule] : known)
-        if (!seen.contains(text) && counters.size() + texts.size() < EFW_COUNTERS)
-            counters.insert(rule.counter);
+        counters.insert(rule.counter);
     json rules = json::array();
     unsigned free = 1;
     for (const auto &text : texts) {
@@ -159,6 +171,8 @@ std::vector<std::string> diff_sections(const json &from, const json &to)
     for (const auto &[text, rule] : after)
         if (!before.contains(text))
             out.push_back("+ efw rule " + text);
+    if (stayed_in_order(from, after) != stayed_in_order(to, before))
+        out.push_back("~ efw rules in another order");
     return out;
 }
 
@@ -173,9 +187,8 @@ std::vector<SectionRule> ordered_rules(const json &section)
     for (const auto &r : section["rules"])
         if (auto rule = parse_rule(r["rule"].get<std::string>())) // checked before: always good
             out.push_back({r["id"], {*rule, r["counter"]}});
-    std::sort(out.begin(), out.end(), [](const SectionRule &a, const SectionRule &b) {
-        return std::pair(a.numbered.rule.priority, a.id) <
-               std::pair(b.numbered.rule.priority, b.id);
+    std::stable_sort(out.begin(), out.end(), [](const SectionRule &a, const SectionRule &b) {
+        return a.numbered.rule.priority < b.numbered.rule.priority;
     });
     return out;
 }

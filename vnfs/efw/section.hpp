@@ -22,7 +22,7 @@ struct SectionRule {
     unsigned id;
     NumberedRule numbered;
 };
-// The rules of a checked section in order of evaluation: by priority, then by id.
+// The rules of a checked section in order of evaluation: by priority, then as they stand.
 std::vector<SectionRule> ordered_rules(const json &section);
 efw_action default_action(const json &section);
 

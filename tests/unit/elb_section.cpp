@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <catch2/catch.hpp>
+
+#include "vnfs/elb/section.hpp"
+
+using namespace evnf;
+using namespace evnf::elb;
+
+namespace
+{
+
+json backend(const std::string &address, unsigned weight = 1)
+{
+    return {{"address", address}, {"port", 80}, {"weight", weight}};
+}
+
+json section(const std::vector<json> &backends, const std::string &address = "192.0.2.10")
+{
+    json service{{"address", address}, {"port", 80}, {"protocol", "tcp"}, {"backends", backends}};
+    return {{"service", std::vector<json>{service}}};
+}
+
+std::string refusal(const json &j)
+{
+    const auto r = check_section(j, nullptr);
+    return r ? "accepted" : r.error().where + ": " + r.error().what;
+}
+
+const Route &route(const std::string &method, const std::string &part)
+{
+    static const auto routes = section_routes();
+    for (const auto &r : routes)
+        if (r.method == method && r.pattern.ends_with(part))
+            return r;
+    FAIL("no route");
+    return routes[0];
+}
+
+const std::vector<std::string> words{"tcp", "192.0.2.10:80", "10.0.0.1:80"};
+
+} // namespace
+
+TEST_CASE("a section that is wrong is refused at the place")
+{
+    CHECK(refusal(section({backend("10.0.0.1"), backend("10.0.0.1")})) ==
+          "/service/0/backends/1: backend 10.0.0.1:80 stands twice");
+    CHECK(
+        refusal(section({backend("2001:db8::1")})).starts_with("/service/0/backends/0/address: "));
+    CHECK(refusal(section({backend("10.0.0.1", 1001)})) ==
+          "/service/0/backends/0/weight: weight is a number from 0 to 1000");
+    CHECK(refusal(section({backend("192.0.2.10")})).starts_with("/service/0/backends/0: "));
+    CHECK(refusal(section({}, "10.0.0")).starts_with("/service/0/address: '10.0.0' is not"));
+    CHECK(refusal({{"conections", 5}}) == "/conections: 'conections' is not a key of elb");
+    CHECK(refusal({{"connections", 5}}).starts_with("/connections: "));
+    CHECK(refusal(json::array()) == ": elb is a table");
+    json icmp = section({});
+    icmp["service"][0]["protocol"] = "icmp";
+    CHECK(refusal(icmp) == "/service/0/protocol: 'icmp' cannot be balanced: tcp or udp");
+}
+
+TEST_CASE("a backend keeps its id while it stays; an id is not soon given again")
+{
+    const json first = *check_section(section({backend("10.0.0.1"), backend("10.0.0.2")}), nullptr);
+    CHECK(services_of(first)[0].backends[1].id == 1);
+    const json second = *check_section(section({backend("10.0.0.2", 5)}), first);
+    CHECK(services_of(second)[0].backends[0].id == 1);
+    const json third = *check_section(section({backend("10.0.0.1"), backend("10.0.0.2")}), second);
+    CHECK(services_of(third)[0].backends[0].id == 2); // 0 may still count old connections
+    CHECK(services_of(third)[0].backends[1].id == 1);
+    CHECK(*check_section(third, third) == third);
+}
+
+TEST_CASE("verbs make a new section, or say why not")
+{
+    const json start = *check_section(section({backend("10.0.0.1")}), nullptr);
+    auto after = [&](const Edit &e) {
+        return diff_sections(start, *check_section(e.section, start));
+    };
+
+    const auto weight = route("PUT", "([^/]+)").edit(start, {words, {{"weight", 3}}});
+    CHECK(after(*weight) ==
+          std::vector<std::string>{"~ elb backend tcp 192.0.2.10:80 10.0.0.1:80 weight 1 -> 3"});
+    const auto gone = route("DELETE", "backends/([^/]+)").edit(start, {words, nullptr});
+    CHECK(after(*gone) == std::vector<std::string>{"- elb backend tcp 192.0.2.10:80 10.0.0.1:80"});
+    const auto more = route("POST", "/backends").edit(start, {words, backend("10.0.0.2", 2)});
+    CHECK(after(*more) ==
+          std::vector<std::string>{"+ elb backend tcp 192.0.2.10:80 10.0.0.2:80 weight 2"});
+    CHECK(route("POST", "/backends").edit(start, {words, backend("10.0.0.1")}).error().code ==
+          EEXIST);
+    const auto empty = route("DELETE", "([a-z]+)/([^/]+)").edit(start, {words, nullptr});
+    CHECK(after(*empty) == std::vector<std::string>{"- elb service tcp 192.0.2.10:80"});
+    CHECK(route("PUT", "([^/]+)")
+              .edit(start, {{"tcp", "192.0.2.10:80", "10.0.0.9:80"}, {{"weight", 3}}})
+              .error()
+              .code == ENOENT);
+    CHECK(route("PUT", "([^/]+)")
+              .edit(start, {{"udp", "192.0.2.10:80", "10.0.0.1:80"}, {{"weight", 3}}})
+              .error()
+              .code == ENOENT);
+    const json other{{"address", "192.0.2.20"}, {"port", 53}, {"protocol", "udp"}};
+    const auto added = route("POST", "/services").edit(start, {{}, other});
+    CHECK(after(*added) == std::vector<std::string>{"+ elb service udp 192.0.2.20:53"});
+}

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <catch2/catch.hpp>
+#include <map>
+#include <random>
+
+#include "vnfs/elb/slots.hpp"
+
+using namespace evnf;
+using namespace evnf::elb;
+
+namespace
+{
+
+std::vector<Weighted> servers(const std::vector<unsigned> &weights)
+{
+    std::vector<Weighted> out;
+    for (std::size_t i = 0; i < weights.size(); ++i)
+        out.push_back({*Endpoint::parse("10.0.0." + std::to_string(i + 1) + ":80"), weights[i]});
+    return out;
+}
+
+std::vector<Endpoint> owners(const std::vector<Weighted> &backends)
+{
+    std::vector<Endpoint> out;
+    for (const auto b : fill_slots(backends))
+        out.push_back(backends[b].endpoint);
+    return out;
+}
+
+std::size_t moved(const std::vector<Weighted> &from, const std::vector<Weighted> &to)
+{
+    const auto a = owners(from), b = owners(to);
+    std::size_t n = 0;
+    for (std::size_t i = 0; i < a.size(); ++i)
+        n += !(a[i] == b[i]);
+    return n;
+}
+
+} // namespace
+
+TEST_CASE("each backend has exactly its share of the slots")
+{
+    std::mt19937 random(1);
+    for (int round = 0; round < 50; ++round) {
+        std::vector<unsigned> weights;
+        for (auto n = 1 + random() % 40; n > 0; --n)
+            weights.push_back(static_cast<unsigned>(random() % 101));
+        weights[0] = 1 + weights[0];
+        std::map<std::size_t, unsigned> has;
+        unsigned total = 0;
+        for (const auto b : fill_slots(servers(weights)))
+            ++has[b];
+        for (const unsigned w : weights)
+            total += w;
+        for (std::size_t b = 0; b < weights.size(); ++b) {
+            const double exact = static_cast<double>(ELB_SLOTS) * weights[b] / total;
+            CHECK(has[b] >= static_cast<unsigned>(exact));
+            CHECK(has[b] <= static_cast<unsigned>(exact) + 1);
+            CHECK((weights[b] > 0 || has[b] == 0));
+        }
+    }
+    CHECK(fill_slots(servers({0, 0})).empty());
+    CHECK(fill_slots({}).empty());
+}
+
+TEST_CASE("the table depends on the set alone, not on its order")
+{
+    auto backends = servers({1, 2, 3, 4, 5});
+    const auto before = owners(backends);
+    std::swap(backends[0], backends[4]);
+    std::swap(backends[1], backends[2]);
+    CHECK(owners(backends) == before);
+}
+
+TEST_CASE("a change moves little more than its share")
+{
+    // 410 slots must move; Maglev moves some of the others too.
+    const auto ten = servers(std::vector<unsigned>(10, 1));
+    auto nine = ten;
+    nine.pop_back();
+    CHECK(moved(ten, nine) >= 409);
+    CHECK(moved(ten, nine) < 700);
+    // One weight from 10 to 9 of 100: 1 % or so must move.
+    auto lighter = servers(std::vector<unsigned>(10, 10));
+    lighter[3].weight = 9;
+    CHECK(moved(servers(std::vector<unsigned>(10, 10)), lighter) < 400);
+}
