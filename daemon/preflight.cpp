@@ -16,12 +16,13 @@ namespace
 
 struct Capability {
     unsigned number;
+    const char *name;
     const char *why;
 };
 constexpr std::array capabilities{
-    Capability{CAP_BPF, "load programs and maps"},
-    Capability{CAP_NET_ADMIN, "attach to interfaces and read routes"},
-    Capability{CAP_PERFMON, "load programs that work with pointers"},
+    Capability{CAP_BPF, "CAP_BPF", "load programs and maps"},
+    Capability{CAP_NET_ADMIN, "CAP_NET_ADMIN", "attach to interfaces and read routes"},
+    Capability{CAP_PERFMON, "CAP_PERFMON", "load programs that work with pointers"},
 };
 
 struct Helper {
@@ -44,13 +45,9 @@ Result<> check_privilege()
     std::string missing;
     for (const auto &c : capabilities)
         if (!capng_have_capability(CAPNG_EFFECTIVE, c.number))
-            missing += std::string(missing.empty() ? "" : ", ") + "CAP_" +
-                       capng_capability_to_name(c.number) + " (to " + c.why + ")";
+            missing += std::string(missing.empty() ? "" : ", ") + c.name + " (to " + c.why + ")";
     if (missing.empty())
         return Unit{};
-    for (char &ch : missing) // libcap-ng writes names in lower case
-        if (ch == '\0')
-            ch = ' ';
     return bad_input("not enough privilege: run as root, or with " + missing);
 }
 

@@ -42,8 +42,7 @@ enum verdict {
 /* The forwarder's own. */
 /* clang-format off */
 #define FORWARD_REASONS(X) \
-    X(FWD_TX, VNF_REASON(VERDICT_DONE, 0), "tx", "sent back out of the same interface") \
-    X(FWD_REDIRECT, VNF_REASON(VERDICT_DONE, 1), "redirect", "sent out of another interface") \
+    X(FWD_REDIRECT, VNF_REASON(VERDICT_DONE, 0), "redirect", "sent out of an interface") \
     X(FWD_SLOW_OPTIONS, VNF_REASON(VERDICT_SLOW, 0), "ip_options", "IPv4 options or hop-by-hop header: the kernel's work") \
     X(FWD_SLOW_VLAN, VNF_REASON(VERDICT_SLOW, 1), "vlan", "a tagged frame is routed by the kernel") \
     X(FWD_SLOW_ADDRESS, VNF_REASON(VERDICT_SLOW, 2), "address", "multicast, link-local, loopback or other address that is not simply routed") \

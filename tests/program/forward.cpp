@@ -128,7 +128,7 @@ TEST_CASE_METHOD(Forwarder, "route: the map's answer and the kernel's")
     const Frame f{};
     know(f.dst, in, 0x77);
     Ran r = run(build(f), in);
-    CHECK(r.verdict == XDP_TX);
+    CHECK(r.verdict == XDP_REDIRECT);
     check_routed(f, r.out, {0x0a, 0, 0, 0, 0, 0x77}, {0x0a, 0, 0, 0, 0, 0});
     CHECK(table->get(must(Address::parse(f.dst)).raw())->used == 1);
     know(f.dst, in, 0x77, 1500, 0);
@@ -227,8 +227,8 @@ TEST_CASE_METHOD(Forwarder, "hairpin: back out of the same port, with the MACs c
     Frame want = f;
     std::swap(want.dmac, want.smac);
     const Ran r = run(build(f), in);
-    CHECK(r.verdict == XDP_TX);
-    CHECK(left(last_at, FWD_TX) == 1);
+    CHECK(r.verdict == XDP_REDIRECT);
+    CHECK(left(last_at, FWD_REDIRECT) == 1);
     CHECK(r.out == build(want));
 }
 

@@ -117,10 +117,29 @@ void add_commands(CLI::App &app, Session &session)
         verbs.add(app, session);
 }
 
+// What was typed that is no command, or what could have come next.
+std::string usage_error(const CLI::App &app, const CLI::ParseError &e)
+{
+    const CLI::App *at = &app;
+    while (!at->get_subcommands().empty())
+        at = at->get_subcommands().front();
+    std::string next;
+    for (const auto *sub : at->get_subcommands([](const CLI::App *) { return true; }))
+        if (!sub->get_group().empty())
+            next += (next.empty() ? "" : ", ") + sub->get_name();
+    if (next.empty())
+        return std::string(e.what()) + "\nRun evnf with --help after the command for more.";
+    const auto extras = app.remaining(true);
+    const std::string what =
+        extras.empty() ? "'" + at->get_name() + "' needs a command"
+                       : "'" + extras.front() + "' is not a command of '" + at->get_name() + "'";
+    return what + ": " + next;
+}
+
 int run(int argc, char **argv)
 {
     Session session;
-    CLI::App app{"evnf: steers the VNFs of an evnfd"};
+    CLI::App app{"evnf: steers the VNFs of an evnfd", "evnf"};
     app.set_version_flag("--version", EVNF_VERSION);
     app.add_flag("--json", session.as_json, "Print JSON");
     app.add_option("-n,--name", session.name, "Which evnfd; not needed if only one runs");
@@ -131,7 +150,10 @@ int run(int argc, char **argv)
     try {
         app.parse(argc, argv);
     } catch (const CLI::ParseError &e) {
-        return app.exit(e) == 0 ? ok : wrong_input;
+        if (e.get_exit_code() == 0) // --help, --version
+            return app.exit(e);
+        std::cerr << "evnf: " + usage_error(app, e) + "\n";
+        return wrong_input;
     }
     return session.exit_code;
 }

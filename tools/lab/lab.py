@@ -147,7 +147,6 @@ class Lab:
         self.run(["ip", "link", "add", "eth0", "netns", host.netns, "type", "veth",
                   "peer", "name", port, "netns", self.vnf.netns])
         for at, interface, last in ((self.vnf, port, 1), (host, "eth0", 2)):
-            at.run("ip", "link", "set", interface, "addrgenmode", "none")
             at.run("ip", "addr", "add", f"10.0.{net}.{last}/24", "dev", interface)
             at.run("ip", "addr", "add", f"fd00:{net}::{last}/64", "dev", interface, "nodad")
             at.run("ip", "link", "set", interface, "up")

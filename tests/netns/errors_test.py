@@ -1,0 +1,148 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Each mistake gives the message that a person needs, and what ran before still runs."""
+from case import LabCase, main
+from lab import CONFIG, PIN_DIR, VIP
+
+RULES = f"""
+[efw]
+rules = ["tcp dport 80 accept"]
+
+[[elb.service]]
+address = "{VIP}"
+port = 80
+protocol = "tcp"
+backends = [ {{ address = "10.0.11.2", port = 80 }} ]
+"""
+
+
+class ErrorsTest(LabCase):
+    def setUp(self):
+        super().setUp()
+        self.lab.write_config(CONFIG + RULES)
+        self.lab.start_daemon()
+        self.before = self.lab.evnf("--json", "efw", "rule", "list").stdout
+        self.document = self.config()
+
+    def config(self):
+        return self.lab.run(["curl", "-s", "--unix-socket",
+                             self.lab.dir / f"run/{self.lab.name}.sock",
+                             "http://evnf/v1/config"]).stdout
+
+    def tearDown(self):
+        # Whatever was tried: the rules are the same, and traffic passes.
+        if self.lab.daemon.poll() is None:
+            self.assertEqual(self.config(), self.document)
+        self.assertEqual(self.curl(f"http://{VIP}/"), "server1")
+
+    def refused(self, code, *words):
+        done = self.lab.evnf(*words, check=False)
+        self.assertEqual(done.returncode, code, done.stderr)
+        self.assertEqual(done.stdout, "")
+        return done.stderr
+
+    def daemon(self, *args, code, config=None, name=None, under=()):
+        """Runs a second evnfd that must refuse; what it says."""
+        words = [self.lab.build / "daemon/evnfd", "--config", config or self.lab.config,
+                 "--name", name or self.lab.name, "--run-dir", self.lab.dir / "run",
+                 "--state-dir", self.lab.dir / "state", "--pin-dir", PIN_DIR, *args]
+        done = self.lab.run([*under, *self.lab.vnf.command(words)], check=False, timeout=20)
+        self.assertEqual(done.returncode, code, done.stderr)
+        return done.stderr
+
+    def file(self, text):
+        path = self.lab.dir / "other.toml"
+        path.write_text(text)
+        return path
+
+    def test_wrong_rule(self):
+        self.assertEqual(
+            self.refused(2, "efw", "rule", "add", "tcp dport 80x accept"),
+            "evnf: '80x' is not a port or range such as 80 or 8000-8080\n"
+            "  tcp dport 80x accept\n"
+            "            ^^^\n")
+        self.assertIn("there is no rule with the id 99", self.refused(1, "efw", "rule", "del", "99"))
+        self.assertIn("already", self.refused(1, "efw", "rule", "add", "tcp dport 80 accept"))
+
+    def test_wrong_backend(self):
+        self.assertIn("there is no service tcp 192.0.2.99:80",
+                      self.refused(1, "elb", "backend", "add", "tcp", "192.0.2.99:80", "10.0.0.1:80"))
+        self.assertIn("not of one IP version",
+                      self.refused(2, "elb", "backend", "add", "tcp", f"{VIP}:80", "[fd00::1]:80"))
+        self.assertIn("cannot be balanced", self.refused(2, "elb", "service", "add", "icmp", VIP))
+
+    def test_usage(self):
+        self.assertEqual(self.refused(2, "efw"), "evnf: 'efw' needs a command: rule\n")
+        self.assertIn("'nonsense' is not a command of 'evnf': status,", self.refused(2, "nonsense"))
+        self.assertIn("ID", self.refused(2, "efw", "rule", "del"))
+
+    def test_wrong_file(self):
+        path = self.file(CONFIG + '[efw]\nrules = [\n  "tcp dport 80 accept",\n  "tcp dprt 81 drop",\n]\n')
+        line = CONFIG.count("\n") + 4
+        said = self.refused(2, "apply", path)
+        self.assertIn(f"{path}:{line}:8: 'dprt' is not a word of a rule", said)
+        self.assertIn('    "tcp dprt 81 drop",\n         ^^^^', said)
+        path = self.file(CONFIG + "[efw]\ndefault = \n")
+        self.assertIn(f"{path}:{line - 2}:", self.refused(2, "apply", path))
+        path = self.file(CONFIG + "[efw]\nrulez = []\n")
+        self.assertIn(f"{path}:{line - 2}:9: 'rulez' is not a key of efw",
+                      self.refused(2, "apply", path))
+        self.assertIn("No such file", self.refused(1, "apply", "/nonexistent.toml"))
+        # The daemon says the same of its own file, and does not start.
+        path = self.file(CONFIG + "[efw]\nrulez = []\n")
+        self.assertIn("'rulez' is not a key of efw", self.daemon(code=2, config=path, name="other"))
+
+    def test_missing_interface(self):
+        path = self.file(CONFIG.replace("srv2", "srv9") + RULES)
+        line = CONFIG[:CONFIG.index('"srv1", "srv2"')].count("\n") + 1
+        said = self.refused(2, "apply", path)
+        self.assertIn(f"{path}:{line}:23: no interface is named srv9 here: there is cli0, lo,", said)
+
+    def test_second_daemon_of_the_name(self):
+        said = self.daemon(code=1)
+        self.assertIn(f"evnfd '{self.lab.name}' runs already (pid {self.lab.daemon.pid})", said)
+
+    def test_second_daemon_on_the_interface(self):
+        said = self.daemon(code=1, name=f"{self.lab.name}b")
+        self.assertIn(f"belongs to evnfd '{self.lab.name}'", said)
+        self.lab.run([self.lab.build / "daemon/evnfd", "--detach", "--name", f"{self.lab.name}b",
+                      "--run-dir", self.lab.dir / "run", "--pin-dir", PIN_DIR])
+
+    def test_foreign_program(self):
+        self.lab.vnf.run("ip", "link", "add", "other0", "type", "veth", "peer", "name", "other1")
+        program = self.lab.build / "tests/recorder.bpf.o"
+        pin = f"/sys/fs/bpf/{self.lab.name}-foreign"
+        self.lab.run(["bpftool", "prog", "load", program, pin, "type", "xdp"])
+        self.addCleanup(self.lab.run, ["rm", "-f", pin, "/sys/fs/bpf/slot_counters",
+                                       "/sys/fs/bpf/events_lost"])
+        self.lab.vnf.run("ip", "link", "set", "dev", "other0", "xdp", "pinned", pin)
+        path = self.file(CONFIG.replace('"srv1", "srv2"', '"srv1", "srv2", "other0"') + RULES)
+        said = self.refused(2, "apply", path)
+        self.assertIn("other0 has another XDP program, 'recorder'", said)
+        self.assertIn("xdp off", said)
+        for port in ("cli0", "srv1", "srv2"):  # nothing of it was half-applied
+            self.assertIn("xdp", self.lab.vnf.run("ip", "link", "show", "dev", port).stdout)
+
+    def test_no_privilege(self):
+        self.lab.run(["chmod", "755", self.lab.dir])
+        nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+        done = self.lab.run([*nobody, self.lab.build / "daemon/evnfd", "--config", self.lab.config],
+                            check=False)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("not enough privilege: run as root, or with CAP_BPF", done.stderr)
+        done = self.lab.run([*nobody, self.lab.build / "tools/evnf", "--run-dir",
+                             self.lab.dir / "run", "--name", self.lab.name, "status"], check=False)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("you may not use", done.stderr)
+
+    def test_no_daemon(self):
+        self.lab.kill_daemon()
+        self.assertIn("is gone (its fast path, if attached, still runs)", self.refused(1, "status"))
+        done = self.lab.run([self.lab.build / "tools/evnf", "--run-dir", "/nonexistent", "status"],
+                            check=False)
+        self.assertEqual((done.returncode, done.stderr),
+                         (1, "evnf: no evnfd runs here: start one with evnfd --config FILE\n"))
+
+
+if __name__ == "__main__":
+    main()

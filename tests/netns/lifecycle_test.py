@@ -1,0 +1,275 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What lives through restarts and changes, what follows the kernel, and what detaching
+leaves: nothing."""
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+from case import LabCase, main
+from lab import CONFIG, PIN_DIR, VIP
+
+RULES = f"""
+[efw]
+rules = ["tcp dport 80 accept", "tcp dport 7000 accept", "udp dport 7000 accept"]
+
+[[elb.service]]
+address = "{VIP}"
+port = 80
+protocol = "tcp"
+backends = [ {{ address = "10.0.11.2", port = 80 }} ]
+
+[[elb.service]]
+address = "{VIP}"
+port = 7000
+protocol = "tcp"
+backends = [ {{ address = "10.0.11.2", port = 7000 }} ]
+
+[[elb.service]]
+address = "{VIP}"
+port = 7000
+protocol = "udp"
+backends = [ {{ address = "10.0.11.2", port = 7001 }} ]
+"""
+
+# Programs that run inside a namespace: a server that echoes, and a client that sends a
+# line for each line it is given.
+ECHO = """
+import socket, sys
+kind = socket.SOCK_STREAM if sys.argv[1] == "tcp" else socket.SOCK_DGRAM
+s = socket.socket(socket.AF_INET, kind)
+s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+s.bind(("0.0.0.0", int(sys.argv[2])))
+if sys.argv[1] == "tcp":
+    s.listen()
+    c, _ = s.accept()
+    while data := c.recv(2000):
+        c.sendall(data)
+else:
+    while True:
+        data, peer = s.recvfrom(2000)
+        s.sendto(data, peer)
+"""
+SEND = """
+import socket, sys
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+for i in range(int(sys.argv[3])):
+    s.sendto(b"x", (sys.argv[1], int(sys.argv[2])))
+"""
+TALK = """
+import socket, sys
+kind = socket.SOCK_STREAM if sys.argv[1] == "tcp" else socket.SOCK_DGRAM
+s = socket.socket(socket.AF_INET, kind)
+s.settimeout(5)
+s.connect((sys.argv[2], int(sys.argv[3])))
+for line in sys.stdin:
+    s.send(line.encode())
+    print(s.recv(2000).decode(), end="", flush=True)
+"""
+
+
+class LifecycleTest(LabCase):
+    def begin(self, text=CONFIG + RULES):
+        self.lab.write_config(text)
+        self.lab.start_daemon()
+
+    def echo(self, server, kind, port):
+        server.start("python3", "-c", ECHO, kind, str(port), log="echo.log")
+        time.sleep(0.3)
+
+    def talk(self, kind, address, port):
+        """A client whose say() sends a line and gives the answer."""
+        process = subprocess.Popen(
+            self.lab.client.command(["python3", "-uc", TALK, kind, address, str(port)]),
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.lab.processes.append(process)
+        self.addCleanup(process.stdout.close)
+        self.addCleanup(process.stdin.close)
+
+        def say(line):
+            process.stdin.write(line + "\n")
+            process.stdin.flush()
+            return process.stdout.readline().strip()
+        return say
+
+    def test_connection_outlives_everything(self):
+        self.begin()
+        self.echo(self.lab.servers[0], "tcp", 7000)
+        say = self.talk("tcp", VIP, 7000)
+        self.assertEqual(say("one"), "one")
+        self.lab.kill_daemon()
+        self.assertEqual(say("without a daemon"), "without a daemon")
+        self.lab.start_daemon()
+        self.assertEqual(say("two"), "two")
+        self.lab.stop_daemon()
+        self.lab.start_daemon()
+        self.lab.evnf("efw", "rule", "add", "udp dport 9 drop")
+        self.lab.evnf("elb", "backend", "add", "tcp", f"{VIP}:7000", "10.0.12.2:7000")
+        self.lab.evnf("elb", "backend", "del", "tcp", f"{VIP}:7000", "10.0.11.2:7000")
+        self.assertEqual(say("three"), "three")
+        other = self.lab.dir / "other.toml"
+        other.write_text((CONFIG + RULES).replace("port = 80\n", "port = 8081\n"))
+        self.lab.evnf("apply", other)
+        self.assertEqual(say("four"), "four")
+        self.lab.evnf("elb", "service", "del", "tcp", f"{VIP}:7000")
+        self.assertEqual(say("five"), "five")
+
+    def test_restart_keeps_rules_and_counters(self):
+        self.begin()
+        self.curl(f"http://{VIP}/")
+        self.lab.evnf("efw", "rule", "add", "priority 5 udp dport 9 drop")
+        before = self.lab.evnf("efw", "rule", "list").stdout
+        packets = self.slots("in")["elb"]["packets"]
+        self.assertGreater(packets, 0)
+        self.lab.kill_daemon()
+        self.lab.start_daemon()
+        self.assertEqual(self.lab.evnf("efw", "rule", "list").stdout, before)
+        self.assertEqual(self.slots("in")["elb"]["packets"], packets)
+        # The file, once edited, is what counts; the rule added by hand is not in it.
+        self.lab.write_config((CONFIG + RULES).replace("udp dport 7000 accept", "udp drop"))
+        self.lab.stop_daemon()
+        self.lab.start_daemon()
+        after = self.lab.evnf("efw", "rule", "list").stdout
+        self.assertIn("udp drop", after)
+        self.assertNotIn("priority 5", after)
+
+    def test_apply(self):
+        self.begin()
+        other = self.lab.dir / "other.toml"
+        other.write_text((CONFIG + RULES).replace('"tcp dport 80 accept"', '"tcp dport 81 accept"'))
+        wanted = "- efw rule tcp dport 80 accept\n+ efw rule tcp dport 81 accept\n"
+        self.assertEqual(self.lab.evnf("apply", other, "--dry-run").stdout,
+                         wanted + "(dry run: nothing was changed)\n")
+        self.assertEqual(self.curl(f"http://{VIP}/"), "server1")
+        self.assertEqual(self.lab.evnf("apply", other).stdout, wanted)
+        self.assertEqual(self.lab.evnf("apply", other).stdout, "no changes\n")
+        self.assertIsNone(self.curl(f"http://{VIP}/", seconds=1))
+        self.assertGreater(self.reason("in", "efw", "default_slow"), 0)
+
+    def test_detach_leaves_nothing(self):
+        self.begin()
+        detach = self.lab.vnf.command([self.lab.build / "daemon/evnfd", "--detach",
+                                       *self.lab.daemon_args()])
+        done = self.lab.run(detach, check=False)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("runs already", done.stderr)
+        self.lab.stop_daemon()
+        ports = ("cli0", "srv1", "srv2")
+        for port in ports:  # the fast path goes on without the daemon
+            self.assertIn("xdp", self.lab.vnf.run("ip", "link", "show", "dev", port).stdout)
+        self.lab.run(detach)
+        for port in ports:
+            self.assertNotIn("xdp", self.lab.vnf.run("ip", "link", "show", "dev", port).stdout)
+        self.assertFalse((Path(PIN_DIR) / self.lab.name).exists())
+
+    def test_unmatched_meets_iptables(self):
+        self.begin()
+        self.lab.vnf.run("iptables", "-A", "FORWARD", "-p", "tcp", "--dport", "8080", "-j", "REJECT")
+        self.assertIsNone(self.curl("http://10.0.12.2:8080/"))
+        self.assertEqual(self.curl("http://10.0.12.2:80/"), "server2")  # accepted: not netfilter's
+        rules = self.lab.vnf.run("iptables", "-nvxL", "FORWARD").stdout
+        self.assertEqual(next(r for r in rules.splitlines() if "REJECT" in r).split()[0], "1")
+        self.lab.vnf.run("iptables", "-F", "FORWARD")
+        self.assertEqual(self.curl("http://10.0.12.2:8080/"), "server2")  # the kernel forwards
+
+    def test_udp(self):
+        self.begin()
+        self.echo(self.lab.servers[0], "udp", 7001)
+        say = self.talk("udp", VIP, 7000)
+        for i in range(20):
+            self.assertEqual(say(f"datagram {i}"), f"datagram {i}")
+        self.assertGreaterEqual(self.reason("in", "elb", "to_backend"), 20)
+        self.assertGreaterEqual(self.reason("back", "elb", "to_client"), 20)
+
+    def wait_for(self, what, seconds=8):
+        end = time.monotonic() + seconds
+        while not what():
+            self.assertLess(time.monotonic(), end, "it did not happen in time")
+            time.sleep(0.1)
+
+    def resolved(self):
+        return self.lab.evnf_json("counters")["nexthops"]["resolved"]
+
+    def test_next_hops_follow_the_kernel(self):
+        self.begin()
+        self.assertEqual(self.curl(f"http://{VIP}/"), "server1")
+        self.wait_for(lambda: self.resolved() >= 2)
+        # Another server takes the address: a new MAC.
+        server = self.lab.servers[0]
+        server.run("ip", "link", "set", "eth0", "down")
+        server.run("ip", "link", "set", "eth0", "address", "02:aa:bb:cc:dd:ee")
+        server.run("ip", "link", "set", "eth0", "up")
+        server.run("ip", "route", "add", "default", "via", "10.0.11.1")
+        self.wait_for(lambda: self.curl(f"http://{VIP}/", seconds=1) == "server1")
+        # The backend's address moves behind the other server: a new route.
+        other = self.lab.servers[1]
+        other.run("ip", "addr", "add", "10.0.11.2/32", "dev", "lo")
+        self.lab.vnf.run("ip", "route", "add", "10.0.11.2/32", "via", "10.0.12.2")
+        self.wait_for(lambda: self.curl(f"http://{VIP}/", seconds=1) == "server2")
+
+    def test_interface_comes_back(self):
+        self.begin()
+        self.lab.vnf.run("ip", "link", "del", "srv1")
+        self.wait_for(lambda: "srv1 is missing" in self.lab.evnf("status").stdout)
+        self.lab.connect(self.lab.servers[0], "srv1", 11)
+        self.wait_for(lambda: self.curl(f"http://{VIP}/", seconds=1) == "server1")
+        self.wait_for(lambda: "missing" not in self.lab.evnf("status").stdout)
+        self.assertEqual(len(self.lab.evnf_json("status")["interfaces"]), 3)
+        self.assertTrue(all(i["xdp"] == "native"
+                            for i in self.lab.evnf_json("status")["interfaces"]))
+
+    def test_wire(self):
+        # cli0 <-> srv1 as one cable, with nothing routed: client and server in one subnet.
+        self.begin("""
+[[chain]]
+name = "there"
+interfaces = ["cli0"]
+stages = ["efw"]
+forward = "wire"
+wire_to = "srv1"
+[[chain]]
+name = "back"
+interfaces = ["srv1"]
+forward = "wire"
+wire_to = "cli0"
+[efw]
+default = "accept"
+rules = ["tcp dport 8080 drop"]
+""")
+        server = self.lab.servers[0]
+        server.run("ip", "addr", "add", "10.9.9.2/24", "dev", "eth0")
+        self.lab.client.run("ip", "addr", "add", "10.9.9.1/24", "dev", "eth0")
+        self.assertEqual(self.curl("http://10.9.9.2/"), "server1")  # also ARP went across
+        self.assertIsNone(self.curl("http://10.9.9.2:8080/", seconds=1))
+        self.assertGreater(self.reason("there", "efw", "rule_drop"), 0)
+        neighbours = self.lab.client.run("ip", "neigh", "show", "10.9.9.2").stdout
+        self.assertIn(server.mac("eth0"), neighbours)
+
+    def test_hairpin(self):
+        # One port for both ways: what comes from the client goes back to it, MACs changed.
+        self.begin("""
+[[chain]]
+name = "pin"
+interfaces = ["cli0"]
+stages = []
+forward = "hairpin"
+""")
+        received = self.lab.client.link("eth0")[0]
+        self.lab.client.run("python3", "-c", SEND, "10.0.99.9", "9", "3")
+        time.sleep(0.2)
+        self.assertEqual(self.reason("pin", "forward", "redirect"), 3)
+        self.assertGreaterEqual(self.lab.client.link("eth0")[0] - received, 3)
+
+    def test_api_is_for_its_group_only(self):
+        self.begin()
+        path = self.lab.dir / f"run/{self.lab.name}.sock"
+        self.assertEqual(path.stat().st_mode & 0o777, 0o660)
+        with socket.socket(socket.AF_UNIX) as s:  # nonsense does not disturb it
+            s.connect(str(path))
+            s.sendall(b"\xff\x00 nonsense\r\n\r\n")
+        self.assertEqual(self.lab.evnf_json("status")["name"], self.lab.name)
+
+
+if __name__ == "__main__":
+    main()
