@@ -68,7 +68,6 @@ NextHops::~NextHops() = default;
 
 Result<> NextHops::start()
 {
-    look_at_rules();
     misses_left_ = misses_per_sweep;
     auto monitor = loop_.watch(monitor_.fd(), [this]() -> Result<> {
         return monitor_.read({
@@ -118,6 +117,7 @@ Result<> NextHops::serve(const bpf::MapSet &maps, std::map<unsigned, Link> ports
 
     table_ = *table;
     ports_ = std::move(ports);
+    look_at_settings();
     for (auto it = answers_.begin(); it != answers_.end();) {
         const auto &[destination, answer] = *it++;
         if (answer.hop && !ports_.contains(answer.hop->ifindex))
@@ -151,7 +151,7 @@ void NextHops::on_miss(const Address &destination)
 // kernel's FIB, which is right, if slower.
 void NextHops::resolve(const Address &destination)
 {
-    if (policy_rules_)
+    if (policy_rules_ || !(destination.is_v4() ? forwards_v4_ : forwards_v6_))
         return;
     auto route = rtnl_.route_to(destination);
     Answer answer{.value = {}, .hop = std::nullopt, .last_used = now()};
@@ -245,18 +245,29 @@ void NextHops::routing_changed()
         destinations.push_back(destination);
     for (const auto &destination : destinations)
         forget(destination);
-    look_at_rules();
+    look_at_settings();
     on_links_changed_();
 }
 
-void NextHops::look_at_rules()
+// What would make an answer wrong for some packets: then none is kept, and the kernel is
+// asked about each packet, with its source, its way in and the settings there.
+void NextHops::look_at_settings()
 {
+    forwards_v4_ = forwards(4);
+    forwards_v6_ = forwards(6);
     auto rules = rtnl_.has_policy_rules();
     const bool found = !rules || *rules;
     if (found && !policy_rules_)
         log_info("routing rules beyond the default ones: every packet's next hop is asked of "
                  "the kernel, not remembered");
     policy_rules_ = found;
+}
+
+bool NextHops::forwards(int family) const
+{
+    return std::all_of(ports_.begin(), ports_.end(), [&](const auto &port) {
+        return interface_setting(family == 4 ? "ipv4" : "ipv6", port.second.name, "forwarding");
+    });
 }
 
 // Renews what is in use, forgets what is not, and has the kernel confirm neighbours:

@@ -67,7 +67,8 @@ private:
     void forget(const Address &destination);
     void neighbour_changed(const Hop &hop);
     void routing_changed();
-    void look_at_rules();
+    void look_at_settings();
+    [[nodiscard]] bool forwards(int family) const;
     void sweep();
     void sweep_pending();
     static int on_event(void *self, void *data, std::size_t size);
@@ -81,7 +82,8 @@ private:
     std::map<unsigned, Link> ports_; // by ifindex
     std::map<Address, Answer> answers_;
     std::map<Hop, std::set<Address>> by_hop_;
-    bool policy_rules_ = false; // then the destination alone decides nothing
+    bool policy_rules_ = false;                      // then the destination alone decides nothing
+    bool forwards_v4_ = false, forwards_v6_ = false; // all ports do, by their settings
     unsigned sweeps_ = 0;
     unsigned misses_left_ = 0; // until the next sweep: a flood of misses must not stop the loop
 

@@ -3,7 +3,6 @@
 #include <unistd.h>
 
 #include <array>
-#include <fstream>
 
 #include "daemon/daemon.hpp"
 
@@ -74,13 +73,6 @@ std::string escaped(const std::string &s)
     return out;
 }
 
-bool forwarding_is_off(const std::string &family, const std::string &interface)
-{
-    std::ifstream in("/proc/sys/net/" + family + "/conf/" + interface + "/forwarding");
-    char c = '1';
-    return in >> c && c == '0';
-}
-
 } // namespace
 
 json Daemon::status() const
@@ -126,13 +118,19 @@ std::vector<std::string> Daemon::warnings() const
                 out.push_back(name + " runs XDP in generic mode, which is slow");
             if (chain.forward != Forward::route)
                 continue;
-            if (forwarding_is_off("ipv4", name))
+            if (!interface_setting("ipv4", name, "forwarding"))
                 out.push_back("IPv4 forwarding is off on " + name +
                               ", so nothing is routed from it: sysctl -w net.ipv4.conf." + name +
                               ".forwarding=1");
-            if (forwarding_is_off("ipv6", "all"))
-                out.push_back("IPv6 forwarding is off, so nothing is routed: sysctl -w "
+            if (!interface_setting("ipv6", name, "forwarding"))
+                out.push_back("IPv6 forwarding is off on " + name +
+                              ", so nothing is routed from it: sysctl -w "
                               "net.ipv6.conf.all.forwarding=1");
+            if (std::max(interface_setting("ipv4", name, "rp_filter"),
+                         interface_setting("ipv4", "all", "rp_filter")) == 1)
+                out.push_back("rp_filter is on for " + name +
+                              "; it does not see what the fast path forwards: use a rule of "
+                              "efw for sources that may not come from there");
         }
     for (const auto *type : vnf_types()) {
         const bool used = std::any_of(plan.chains.begin(), plan.chains.end(),

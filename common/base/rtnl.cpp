@@ -9,6 +9,7 @@
 #include <linux/rtnetlink.h>
 
 #include <cstring>
+#include <fstream>
 
 namespace evnf
 {
@@ -114,6 +115,14 @@ RouteAnswer read_route(const nlmsghdr *h)
 }
 
 } // namespace
+
+int interface_setting(const std::string &family, const std::string &interface,
+                      const std::string &name)
+{
+    std::ifstream in("/proc/sys/net/" + family + "/conf/" + interface + "/" + name);
+    int value = 0;
+    return in >> value ? value : 0;
+}
 
 void Rtnl::Close::operator()(mnl_socket *s) const
 {
@@ -285,9 +294,9 @@ Result<RtnlMonitor> RtnlMonitor::open()
         mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC | SOCK_NONBLOCK));
     if (!s || mnl_socket_bind(s.get(), 0, MNL_SOCKET_AUTOPID) < 0)
         return sys_error("open rtnetlink");
-    for (int group :
-         {RTNLGRP_LINK, RTNLGRP_NEIGH, RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE, RTNLGRP_IPV4_IFADDR,
-          RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV4_RULE, RTNLGRP_IPV6_RULE})
+    for (int group : {RTNLGRP_LINK, RTNLGRP_NEIGH, RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE,
+                      RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV4_RULE,
+                      RTNLGRP_IPV6_RULE, RTNLGRP_IPV4_NETCONF, RTNLGRP_IPV6_NETCONF})
         if (mnl_socket_setsockopt(s.get(), NETLINK_ADD_MEMBERSHIP, &group, sizeof group))
             return sys_error("subscribe to rtnetlink");
     return RtnlMonitor(std::move(s));

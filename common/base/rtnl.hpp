@@ -43,6 +43,11 @@ struct Neighbour {
     Mac mac{};
 };
 
+// A setting of an interface, /proc/sys/net/FAMILY/conf/INTERFACE/NAME, with family "ipv4"
+// or "ipv6"; 0 if it cannot be read.
+int interface_setting(const std::string &family, const std::string &interface,
+                      const std::string &name);
+
 // Asks the kernel. One request at a time; each takes microseconds.
 class Rtnl
 {
@@ -76,7 +81,7 @@ class RtnlMonitor
 public:
     struct Handlers {
         std::function<void(unsigned ifindex, const Address &)> neighbour;
-        std::function<void()> routing; // a route, address, rule or link changed
+        std::function<void()> routing; // a route, address, rule, link or setting changed
         std::function<void()> lost;    // the kernel dropped news: assume anything changed
     };
 

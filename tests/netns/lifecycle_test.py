@@ -208,6 +208,27 @@ class LifecycleTest(LabCase):
         self.lab.vnf.run("ip", "route", "add", "10.0.11.2/32", "via", "10.0.12.2")
         self.wait_for(lambda: self.curl(f"http://{VIP}/", seconds=1) == "server2")
 
+    def test_forwarding_switched_off_is_obeyed(self):
+        self.begin()
+        self.assertEqual(self.curl("http://10.0.11.2/"), "server1")
+        self.wait_for(lambda: self.resolved() >= 2)
+        self.lab.vnf.run("sysctl", "-qw", "net.ipv4.conf.cli0.forwarding=0")
+        self.wait_for(lambda: self.curl("http://10.0.11.2/", seconds=1) is None)
+        self.assertIn("IPv4 forwarding is off on cli0", self.lab.evnf("status").stdout)
+        self.lab.vnf.run("sysctl", "-qw", "net.ipv4.conf.cli0.forwarding=1")
+        self.wait_for(lambda: self.curl("http://10.0.11.2/", seconds=1) == "server1")
+
+    def test_policy_routing_is_obeyed(self):
+        self.begin()
+        self.assertEqual(self.curl("http://10.0.11.2/"), "server1")
+        self.wait_for(lambda: self.resolved() >= 2)
+        # From this client, everything goes to the other server.
+        self.lab.servers[1].run("ip", "addr", "add", "10.0.11.2/32", "dev", "lo")
+        self.lab.vnf.run("ip", "route", "add", "default", "via", "10.0.12.2", "table", "77")
+        self.lab.vnf.run("ip", "rule", "add", "from", "10.0.1.2", "iif", "cli0", "table", "77")
+        self.wait_for(lambda: self.curl("http://10.0.11.2/", seconds=1) == "server2")
+        self.assertEqual(self.resolved(), 0)
+
     def test_interface_comes_back(self):
         self.begin()
         self.lab.vnf.run("ip", "link", "del", "srv1")
