@@ -71,8 +71,14 @@ class WebTest(LabCase):
             self.assertLess(abs(share / wanted - 1), 0.03, f"{backend} got {share:.4f}")
 
     def snapshot(self):
-        """Counters of the chains, and what the ends and the kernel count."""
-        time.sleep(0.5)  # the last answers
+        """Counters of the chains and of the ends, read when no packet is under way."""
+        before, now = None, self.read_counters()
+        while now != before:
+            time.sleep(0.5)
+            before, now = now, self.read_counters()
+        return now
+
+    def read_counters(self):
         now = {}
         for chain in ("in", "back"):
             for name, slot in self.slots(chain).items():
