@@ -175,6 +175,26 @@ TEST_CASE_METHOD(Elb, "a complete checksum that looks partial stays complete")
     FAIL("no such payload");
 }
 
+TEST_CASE_METHOD(Elb, "a UDP checksum that comes out as zero is sent as 0xffff")
+{
+    configure({service(vip, 80, "udp", {backend("10.0.2.11", 8080)})});
+    Frame f = to_vip("198.51.100.7", 4000, IPPROTO_UDP);
+    Frame want = f;
+    want.dst = "10.0.2.11";
+    want.dport = 8080;
+    const std::size_t field = layout(f).l4 + 6;
+    for (unsigned word = 0; word < 0x10000; ++word) {
+        want.payload[0] = f.payload[0] = static_cast<std::uint8_t>(word >> 8);
+        want.payload[1] = f.payload[1] = static_cast<std::uint8_t>(word);
+        const Bytes rebuilt = build(want);
+        if (rebuilt[field] != 0xff || rebuilt[field + 1] != 0xff)
+            continue;
+        check_rewrite(f, build(f), run(build(f)).out, true, "10.0.2.11", 8080);
+        return;
+    }
+    FAIL("no such payload");
+}
+
 TEST_CASE_METHOD(Elb, "an established connection keeps its backend, whatever changes")
 {
     const json a = backend("10.0.2.11", 80), b = backend("10.0.2.12", 80);
