@@ -1,0 +1,153 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The server answers as its OpenAPI file says: every operation, every answer, exactly."""
+import json
+
+from case import LabCase, main
+from lab import CONFIG, VIP
+
+SERVICE = f"/v1/elb/services/tcp/{VIP}:80"
+
+# (method, path, body, status): each operation, and each kind of error that it may give.
+CALLS = [
+    ("post", "/v1/efw/rules", {"rule": "tcp dport 80 accept"}, 200),
+    ("post", "/v1/efw/rules", {"rule": "tcp dport 80 accept"}, 409),
+    ("post", "/v1/efw/rules", {"rule": "tcp dprt 80 accept"}, 400),
+    ("post", "/v1/efw/rules", {"rules": 1}, 400),
+    ("post", "/v1/elb/services", {"address": VIP, "port": 80, "protocol": "tcp"}, 200),
+    ("post", "/v1/elb/services", {"address": VIP, "port": 80, "protocol": "tcp"}, 409),
+    ("post", "/v1/elb/services", {"address": VIP, "port": 0, "protocol": "tcp"}, 400),
+    ("post", f"{SERVICE}/backends", {"address": "10.0.11.2", "port": 80, "weight": 2}, 200),
+    ("post", f"{SERVICE}/backends", {"address": "10.0.11.2", "port": 80}, 409),
+    ("post", f"{SERVICE}/backends", {"address": "fd00::1", "port": 80}, 400),
+    ("post", f"{SERVICE}1/backends", {"address": "10.0.11.2", "port": 80}, 404),
+    ("put", f"{SERVICE}/backends/10.0.11.2:80", {"weight": 3}, 200),
+    ("put", f"{SERVICE}/backends/10.0.11.2:80", {"weight": 3000}, 400),
+    ("put", f"{SERVICE}/backends/10.0.11.3:80", {"weight": 3}, 404),
+    ("get", "/v1/status", None, 200),
+    ("get", "/v1/chains", None, 200),
+    ("get", "/v1/counters", None, 200),
+    ("get", "/v1/config", None, 200),
+    ("get", "/v1/efw", None, 200),
+    ("get", "/v1/elb", None, 200),
+    ("get", "/v1/openapi.json", None, 200),
+    ("get", "/metrics", None, 200),
+    ("put", "/v1/config?dry_run=true", {"chain": []}, 200),
+    ("put", "/v1/config", {"chian": []}, 400),
+    ("delete", f"{SERVICE}/backends/10.0.11.2:80", None, 200),
+    ("delete", f"{SERVICE}/backends/10.0.11.2:80", None, 404),
+    ("delete", f"{SERVICE}/backends/10.0.11.2", None, 400),
+    ("delete", SERVICE, None, 200),
+    ("delete", SERVICE, None, 404),
+    ("delete", "/v1/elb/services/tcp/x", None, 400),
+    ("delete", "/v1/efw/rules/1", None, 200),
+    ("delete", "/v1/efw/rules/1", None, 404),
+]
+
+
+class ApiTest(LabCase):
+    def setUp(self):
+        super().setUp()
+        self.lab.write_config(CONFIG)
+        self.lab.start_daemon()
+        self.document = json.loads(self.call("get", "/v1/openapi.json", None)[1])
+
+    def call(self, method, path, body):
+        words = ["curl", "-s", "-g", "-X", method.upper(), "-w", "\n%{http_code}", "--unix-socket",
+                 self.lab.dir / f"run/{self.lab.name}.sock", f"http://evnf{path}"]
+        if body is not None:
+            words += ["-d", body if isinstance(body, str) else json.dumps(body)]
+        text, status = self.lab.run(words).stdout.rsplit("\n", 1)
+        return int(status), text
+
+    def operation(self, method, path):
+        """The operation's description, and its path as there."""
+        words = path.split("?")[0].split("/")
+        for template, operations in self.document["paths"].items():
+            parts = template.split("/")
+            if len(parts) == len(words) and method in operations and all(
+                    p == w or p.startswith("{") for p, w in zip(parts, words)):
+                return operations[method], template
+        raise KeyError(f"{method} {path} is not described")
+
+    def check(self, value, schema, at):
+        """Holds a value against a schema: the part of JSON Schema that the file uses."""
+        if "$ref" in schema:
+            schema = self.document["components"]["schemas"][schema["$ref"].rsplit("/", 1)[1]]
+        kinds = {"object": dict, "array": list, "string": str, "boolean": bool,
+                 "integer": int, "number": (int, float)}
+        self.assertIsInstance(value, kinds[schema["type"]], at)
+        if schema["type"] == "array":
+            for i, item in enumerate(value):
+                self.check(item, schema["items"], f"{at}/{i}")
+        if schema["type"] == "object" and "properties" in schema:
+            self.assertLessEqual(set(schema["required"]), set(value), at)
+            self.assertLessEqual(set(value), set(schema["properties"]), at)
+            for key, item in value.items():
+                self.check(item, schema["properties"][key], f"{at}/{key}")
+        self.assertIn(value, schema.get("enum", [value]), at)
+
+    def test_every_operation_answers_as_described(self):
+        called = set()
+        for method, path, body, wanted in CALLS:
+            operation, template = self.operation(method, path)
+            called.add((method, template, str(wanted)))
+            status, text = self.call(method, path, body)
+            self.assertEqual(status, wanted, f"{method} {path}: {text}")
+            content = operation["responses"][str(status)]["content"]
+            if "application/json" in content:
+                self.check(json.loads(text), content["application/json"]["schema"],
+                           f"{method} {path}")
+        # Nothing that is described was left out, but for failures of the system.
+        described = {(method, path, status)
+                     for path, operations in self.document["paths"].items()
+                     for method, operation in operations.items()
+                     for status in operation["responses"] if not status.startswith("5")}
+        self.assertEqual(described - called, set())
+
+    def test_what_is_not_understood_is_refused(self):
+        for method, path, body, wanted in [
+            ("get", "/v1/nothing", None, 404),
+            ("post", "/v1/status", {}, 404),
+            ("put", "/v1/config", "{not json", 400),
+            ("put", "/v1/config", "[]", 400),
+            ("put", "/v1/config", '{"efw": 7}', 400),
+            ("put", "/v1/config", '{"efw": {"rules": [{"id": "x"}]}}', 400),
+            ("put", "/v1/config", '{"elb": {"service": [7]}}', 400),
+            ("put", "/v1/config", '{"elb": {"service": [{"address": 5}]}}', 400),
+            ("put", "/v1/config", '{"chain": {"name": "x"}}', 400),
+            ("put", "/v1/config", '{"chain": [{"name": "x", "interfaces": "eth0"}]}', 400),
+            ("post", "/v1/efw/rules", '{"rule": 7}', 400),
+            ("post", "/v1/efw/rules", "7", 400),
+            ("post", "/v1/elb/services", "7", 400),
+            ("post", "/v1/elb/services", '{"address": "10.0.0.1", "port": 80.5}', 400),
+        ]:
+            status, text = self.call(method, path, body)
+            self.assertEqual(status, wanted, f"{method} {path} {body}: {text}")
+            self.assertIn("error", json.loads(text))
+
+    def test_metrics(self):
+        self.curl("http://10.0.11.2/")
+        text = self.call("get", "/metrics", None)[1]
+        self.assertIn("# TYPE evnf_slot_packets_total counter\n", text)
+        self.assertRegex(text, r'evnf_slot_packets_total\{chain="in",slot="efw",verdict="slow",'
+                               r'reason="default_slow"\} [1-9]')
+        names = [line.split()[2] for line in text.splitlines() if line.startswith("# TYPE")]
+        self.assertEqual(len(names), len(set(names)))
+
+    def test_completion(self):
+        evnf = self.lab.build / "tools/evnf"
+        script = (f'PATH={evnf.parent}:$PATH; source <(evnf completion bash); '
+                  'COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _evnf; echo "${COMPREPLY[*]}"')
+
+        def complete(*words):
+            return self.lab.run(["bash", "-c", script, "bash", "evnf", *words]).stdout.split()
+        self.assertEqual(complete("efw", "rule", ""), ["add", "del", "list"])
+        self.assertEqual(complete("efw", "rule", "d"), ["del"])
+        self.assertEqual(complete("e"), ["efw", "elb"])
+        self.assertIn("--dry-run", complete("apply", "--"))
+        self.assertIn("--json", complete("apply", "--"))
+
+
+if __name__ == "__main__":
+    main()
