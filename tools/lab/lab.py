@@ -202,12 +202,21 @@ class Lab:
         """Takes everything down. Safe to call twice, and after a half-done start()."""
         if self.dir is None:
             return
+        # A second Ctrl-C must not leave half of it.
+        before = [signal.signal(n, signal.SIG_IGN) for n in (signal.SIGINT, signal.SIGTERM)]
+        try:
+            self.tear_down()
+        finally:
+            for number, handler in zip((signal.SIGINT, signal.SIGTERM), before):
+                signal.signal(number, handler)
+
+    def tear_down(self):
         for process in self.processes:
             if process.poll() is None:
                 process.kill()
                 process.wait()
         for pid_file in self.dir.glob("*.pid"):
-            self.kill(pid_file)
+            self.end_nginx(pid_file)
         if (Path(PIN_DIR) / self.name).exists():
             self.run([self.build / "daemon/evnfd", "--detach", *self.daemon_args()], check=False)
         for host in self.hosts.values():
@@ -217,8 +226,18 @@ class Lab:
         atexit.unregister(self.stop)
 
     @staticmethod
-    def kill(pid_file):
+    def end_nginx(pid_file):
+        """Ends a master in the way that takes its workers along, and waits for it."""
         try:
-            os.kill(int(pid_file.read_text()), signal.SIGKILL)
-        except (ValueError, ProcessLookupError):
-            pass
+            pid = int(pid_file.read_text())
+            os.kill(pid, signal.SIGTERM)
+        except (ValueError, FileNotFoundError, ProcessLookupError):
+            return
+        for _ in range(250):
+            try:
+                if not Path(f"/proc/{pid}/cmdline").read_bytes():
+                    return  # it has ended, if nobody has asked how
+            except FileNotFoundError:
+                return
+            time.sleep(0.02)
+        raise LabError(f"nginx {pid} does not end")
