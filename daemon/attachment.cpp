@@ -76,6 +76,11 @@ Result<Attachment> Attachment::adopt(const std::string &path, unsigned ifindex)
             return sys_error("remove " + path);
         return Attachment(Fd(), path);
     }
+    // The number may be that of another interface, in another network namespace.
+    __u32 attached = 0;
+    if (bpf_xdp_query_id(static_cast<int>(ifindex), 0, &attached) || attached != info->prog_id)
+        return bad_input(path + " is attached to an interface of another network namespace: run "
+                                "evnfd there, under another name here, or evnfd --detach first");
     return Attachment(std::move(link), path);
 }
 

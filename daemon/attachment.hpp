@@ -15,7 +15,7 @@ class Attachment
 {
 public:
     // Takes over the link pinned at `path`, if it is there and still on `ifindex`; a
-    // link whose interface is gone is removed. Without a value: attach anew.
+    // link whose interface is gone is removed. What comes back empty: attach anew.
     static Result<Attachment> adopt(const std::string &path, unsigned ifindex);
     // Attaches `program` and pins the link. `pin_root` is where to look for the daemon
     // that has the interface already.

@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Each mistake gives the message that a person needs, and what ran before still runs."""
+import json
+
 from case import LabCase, main
 from lab import CONFIG, PIN_DIR, VIP
 
@@ -107,6 +109,26 @@ class ErrorsTest(LabCase):
         self.assertIn(f"belongs to evnfd '{self.lab.name}'", said)
         self.lab.run([self.lab.build / "daemon/evnfd", "--detach", "--name", f"{self.lab.name}b",
                       "--run-dir", self.lab.dir / "run", "--pin-dir", PIN_DIR])
+
+    def test_same_name_in_another_namespace(self):
+        # Interface numbers repeat from namespace to namespace: the link must not be taken
+        # for one of here.
+        self.lab.stop_daemon()
+        index = {i["ifname"]: i["ifindex"] for i in
+                 json.loads(self.lab.vnf.run("ip", "-j", "link").stdout)}
+        other = self.lab.servers[1]
+        for name in ("cli0", "srv1", "srv2"):
+            other.run("ip", "link", "add", f"{name}", "index", str(index[name] + 10), "type",
+                      "veth", "peer", "name", f"{name}p")
+        other.run("ip", "link", "del", "cli0")
+        other.run("ip", "link", "set", "eth0", "down")
+        other.run("ip", "link", "set", "eth0", "name", "cli0")
+        same = json.loads(other.run("ip", "-j", "link", "show", "cli0").stdout)[0]["ifindex"]
+        self.assertEqual(same, index["cli0"])
+        done = self.lab.run(other.command([self.lab.build / "daemon/evnfd", "--config",
+                                           self.lab.config, *self.lab.daemon_args()]), check=False)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("another network namespace", done.stderr)
 
     def test_foreign_program(self):
         self.lab.vnf.run("ip", "link", "add", "other0", "type", "veth", "peer", "name", "other1")

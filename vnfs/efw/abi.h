@@ -15,8 +15,8 @@
 #define EFW_WORDS 16       /* 64 rules each */
 #define EFW_INTERVALS 2048 /* a power of two above 2 * EFW_MAX_RULES + 1 */
 #define EFW_PORTS 65536
-#define EFW_COUNTERS 2048    /* of the rules in force and of those they replace */
-#define EFW_NO_PORT 0 /* the class of a packet without ports */
+#define EFW_COUNTERS 2048 /* of the rules in force and of those they replace */
+#define EFW_NO_PORT 0     /* the class of a packet without ports */
 
 struct efw_bits {
     __u64 word[EFW_WORDS];
