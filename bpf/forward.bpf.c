@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* The forwarder: the last slot of a chain, in one of three forms.
+/* The ends: the last slot of a packet's way.
  *
  *   route    next hop of the destination -> TTL - 1, MACs -> redirect
  *   wire     frame as it is -> the port at the wire's other end
  *   hairpin  frame as it is -> MACs swapped -> back out of the same port
+ *   host     the kernel
+ *   drop     nowhere
  *
  * What only the kernel does (answering with ICMP errors, options, fragmentation,
  * resolving neighbours, local delivery) is given to the kernel, unchanged.
@@ -79,6 +81,13 @@ static __always_inline int transmit(struct pkt *p, __u32 ifindex)
     return bpf_redirect_map(&transmit_ports, ifindex, XDP_DROP);
 }
 
+/* Counts the reason; what is not dropped is the kernel's, for good. */
+static __always_inline int end_leave(struct xdp_md *ctx, struct pkt *p, __u32 reason)
+{
+    slot_count(p, reason);
+    return (reason & VERDICT_MASK) == VERDICT_SLOW ? exit_to_kernel(ctx) : XDP_DROP;
+}
+
 SEC("xdp")
 int forward_route(struct xdp_md *ctx)
 {
@@ -90,22 +99,22 @@ int forward_route(struct xdp_md *ctx)
     if (!p)
         return XDP_DROP; /* never: the array has its one entry */
     if (p->flags & PKT_F_ROUTER)
-        return slot_leave(ctx, p, FWD_SLOW_OPTIONS);
+        return end_leave(ctx, p, FWD_SLOW_OPTIONS);
     if (p->vlans)
-        return slot_leave(ctx, p, FWD_SLOW_VLAN);
+        return end_leave(ctx, p, FWD_SLOW_VLAN);
     if (special_address(&p->flow))
-        return slot_leave(ctx, p, FWD_SLOW_ADDRESS);
+        return end_leave(ctx, p, FWD_SLOW_ADDRESS);
     reason = nexthop_find(ctx, p, &nh);
     if (reason != FWD_REDIRECT)
-        return slot_leave(ctx, p, reason);
+        return end_leave(ctx, p, reason);
     if (p->ttl <= 1)
-        return slot_leave(ctx, p, FWD_SLOW_TTL);
+        return end_leave(ctx, p, FWD_SLOW_TTL);
 
     if (!csum_finish(ctx, p))
-        return slot_leave(ctx, p, SLOW_L4_UNKNOWN);
+        return end_leave(ctx, p, SLOW_L4_UNKNOWN);
     eth = frame_at(ctx, 0, sizeof(*eth));
     if (!eth || !decrement_ttl(ctx, p))
-        return slot_leave(ctx, p, SLOW_L4_UNKNOWN);
+        return end_leave(ctx, p, SLOW_L4_UNKNOWN);
     __builtin_memcpy(eth->h_dest, nh.dmac, sizeof(eth->h_dest));
     __builtin_memcpy(eth->h_source, nh.smac, sizeof(eth->h_source));
     return transmit(p, nh.ifindex);
@@ -121,9 +130,9 @@ int forward_wire(struct xdp_md *ctx)
         return XDP_DROP;
     peer = bpf_map_lookup_elem(&wire_peers, &p->slot);
     if (!peer || *peer == 0)
-        return slot_leave(ctx, p, FWD_DROP_NO_PEER);
+        return end_leave(ctx, p, FWD_DROP_NO_PEER);
     if (!csum_finish(ctx, p))
-        return slot_leave(ctx, p, SLOW_L4_UNKNOWN);
+        return end_leave(ctx, p, SLOW_L4_UNKNOWN);
     return transmit(p, *peer);
 }
 
@@ -137,14 +146,32 @@ int forward_hairpin(struct xdp_md *ctx)
     if (!p)
         return XDP_DROP;
     if (!csum_finish(ctx, p))
-        return slot_leave(ctx, p, SLOW_L4_UNKNOWN);
+        return end_leave(ctx, p, SLOW_L4_UNKNOWN);
     eth = frame_at(ctx, 0, sizeof(*eth));
     if (!eth)
-        return slot_leave(ctx, p, DROP_LINK_CUT);
+        return end_leave(ctx, p, DROP_LINK_CUT);
     __builtin_memcpy(mac, eth->h_dest, sizeof(mac));
     __builtin_memcpy(eth->h_dest, eth->h_source, sizeof(mac));
     __builtin_memcpy(eth->h_source, mac, sizeof(mac));
-    return transmit(p, ctx->ingress_ifindex);
+    return transmit(p, p->ifindex);
+}
+
+/* "host": the kernel gets the packet. */
+SEC("xdp")
+int end_host(struct xdp_md *ctx)
+{
+    struct pkt *p = pkt_get();
+
+    return p ? end_leave(ctx, p, FWD_HOST) : XDP_DROP;
+}
+
+/* "drop" */
+SEC("xdp")
+int end_drop(struct xdp_md *ctx)
+{
+    struct pkt *p = pkt_get();
+
+    return p ? end_leave(ctx, p, FWD_DROP_CHAIN) : XDP_DROP;
 }
 
 char LICENSE[] SEC("license") = "GPL";

@@ -11,6 +11,10 @@
 #include "lib/parse.h"
 #include "lib/stage.h"
 
+/* enum parse_depth */
+const volatile __u32 root_depth = PARSE_QUOTED;
+const volatile __u32 root_port = 0; /* see pkt.port */
+
 const volatile __u32 root_slot = 0;
 /* A wire carries what is not IP (ARP, spanning tree, …) too: the forwarder's slot,
  * or 0 for the stack. */
@@ -38,11 +42,17 @@ int root(struct xdp_md *ctx)
     if (!p)
         return XDP_DROP; /* never: the array has its one entry */
     p->slot = root_slot;
-    reason = parse_frame(ctx, p);
+    p->ifindex = ctx->ingress_ifindex;
+    p->port = root_port;
+    reason = parse_frame(ctx, p, root_depth, 0);
     if (reason == SLOW_NOT_IP && root_not_ip_slot)
         return slot_goto(ctx, p, NEXT, root_not_ip_slot);
     if (reason == NEXT && root_check_mac && !for_us(ctx))
         reason = SLOW_NOT_OUR_MAC;
+    if ((reason & VERDICT_MASK) == VERDICT_SLOW) { /* never was in the chain */
+        slot_count(p, reason);
+        return exit_to_kernel(ctx);
+    }
     return slot_leave(ctx, p, reason);
 }
 

@@ -168,7 +168,8 @@ void Api::add_routes()
             response.status = 503;
     });
     for (const auto *type : vnf_types())
-        add_vnf_routes(*type);
+        if (!type->inner)
+            add_vnf_routes(*type);
 
     server.set_error_handler([](const httplib::Request &request, httplib::Response &response) {
         if (response.body.empty())
@@ -193,12 +194,15 @@ void Api::add_vnf_routes(const VnfType &type)
 {
     auto &server = serving_->server;
     const std::string base = "/v1/" + type.name;
-    server.Get(base, [this, &type](const httplib::Request &, httplib::Response &response) {
-        json shown;
-        if (loop_.call([&] { shown = daemon_.show(type); }))
-            answer(response, shown);
+    // A named instance is asked for by ?instance=NAME.
+    server.Get(base, [this, &type](const httplib::Request &request, httplib::Response &response) {
+        Result<json> shown = sys_error("evnfd is ending", ECANCELED);
+        const std::string instance = request.get_param_value("instance");
+        loop_.call([&] { shown = daemon_.show(type, instance); });
+        if (shown)
+            answer(response, *shown);
         else
-            answer(response, sys_error("evnfd is ending", ECANCELED));
+            answer(response, shown.error());
     });
     for (const Route &route : type.routes) {
         auto handler = [this, &type, &route](const httplib::Request &request,
@@ -210,7 +214,8 @@ void Api::add_vnf_routes(const VnfType &type)
             for (std::size_t i = 1; i < request.matches.size(); ++i)
                 verb.words.push_back(request.matches[i].str());
             Result<json> result = sys_error("evnfd is ending", ECANCELED);
-            loop_.call([&] { result = daemon_.edit(type, route, verb); });
+            const std::string instance = request.get_param_value("instance");
+            loop_.call([&] { result = daemon_.edit(type, instance, route, verb); });
             if (!result)
                 return answer(response, result.error());
             answer(response, *result);

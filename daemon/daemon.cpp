@@ -6,6 +6,8 @@
 #include <filesystem>
 
 #include "base/log.hpp"
+#include "base/text.hpp"
+#include "daemon/compose.hpp"
 
 namespace evnf
 {
@@ -13,17 +15,19 @@ namespace evnf
 namespace
 {
 
+// How long a packet may be with its slow path when its chain is replaced.
+constexpr auto retire_after = std::chrono::seconds(2);
+constexpr auto retire_every = std::chrono::milliseconds(500);
+
 // The interfaces that a document's chains name and that are there.
 std::map<std::string, Link> links_used(const json &document, const std::vector<Link> &links)
 {
     std::map<std::string, Link> out;
     for (const auto &chain : chains_of(document))
-        for (const auto &link : links) {
-            const auto &names = chain.interfaces;
-            if (link.name == chain.wire_to ||
-                std::find(names.begin(), names.end(), link.name) != names.end())
-                out.emplace(link.name, link);
-        }
+        for (const auto &name : chain.interfaces())
+            for (const auto &link : links)
+                if (link.name == name)
+                    out.emplace(link.name, link);
     return out;
 }
 
@@ -39,7 +43,18 @@ Result<std::unique_ptr<Daemon>> Daemon::create(const Options &options, Loop &loo
     auto rtnl = Rtnl::open();
     if (!rtnl)
         return rtnl.error();
-    std::unique_ptr<Daemon> d(new Daemon(options, loop, *std::move(rtnl)));
+    auto timer = timer_fd(retire_every);
+    if (!timer)
+        return timer.error();
+    std::unique_ptr<Daemon> d(new Daemon(options, *std::move(rtnl), *std::move(timer)));
+    auto watch = loop.watch(d->retire_timer_.get(), [daemon = d.get()]() -> Result<> {
+        read_timer(daemon->retire_timer_);
+        daemon->retire_replaced();
+        return Unit{};
+    });
+    if (!watch)
+        return watch.error();
+    d->retire_watch_ = *std::move(watch);
     auto nexthops =
         NextHops::create(loop, d->rtnl_, [daemon = d.get()] { daemon->links_changed(); });
     if (!nexthops)
@@ -48,9 +63,10 @@ Result<std::unique_ptr<Daemon>> Daemon::create(const Options &options, Loop &loo
     return d;
 }
 
-Daemon::Daemon(const Options &options, Loop &, Rtnl rtnl)
+Daemon::Daemon(const Options &options, Rtnl rtnl, Fd retire_timer)
     : options_(options),
-      rtnl_(std::move(rtnl))
+      rtnl_(std::move(rtnl)),
+      retire_timer_(std::move(retire_timer))
 {
 }
 
@@ -68,7 +84,10 @@ Result<> Daemon::start(const json &file)
         return r;
     if (*kept)
         state_ = **kept;
-    plane_ = std::make_unique<FastPlane>(std::move(pins), options_.pin_dir, state_.slots);
+    auto owner = pins.owner();
+    if (!owner)
+        return owner.error();
+    plane_ = std::make_unique<FastPlane>(std::move(pins), options_.pin_dir, state_.slots, *owner);
 
     const bool edited = !state_.has_incorporated(file);
     auto document = check_kept(edited ? file : state_.document);
@@ -123,7 +142,21 @@ Result<> Daemon::put_in_force(const json &document, FastPlane::Missing missing)
         return r;
     }
     known_links_ = std::move(used);
-    return Unit{};
+    replaced_at_ = std::chrono::steady_clock::now();
+    return cover(*links);
+}
+
+// A packet may leave by any interface after its slow path, so the way back is on all.
+Result<> Daemon::cover(const std::vector<Link> &links)
+{
+    return plane_->cover(links);
+}
+
+// Packets that were with a slow path when the chains were changed have come back by now.
+void Daemon::retire_replaced()
+{
+    if (plane_ && std::chrono::steady_clock::now() - replaced_at_ > retire_after)
+        plane_->retire_old();
 }
 
 Result<> Daemon::save(const json &document, const json *written)
@@ -163,21 +196,43 @@ Result<std::vector<std::string>> Daemon::apply(const json &written, bool dry_run
     return changes;
 }
 
-Result<json> Daemon::edit(const VnfType &type, const Route &route, const Request &request)
+Result<std::string> Daemon::find_instance(const VnfType &type, const std::string &name) const
 {
-    const json &section = state_.document[type.name];
+    const std::string wanted = name.empty() ? type.name : name;
+    std::string there;
+    for (const auto &i : instances_of(state_.document)) {
+        if (i.type != &type)
+            continue;
+        if (i.name == wanted)
+            return wanted;
+        there += (there.empty() ? "" : ", ") + i.name;
+    }
+    return Error{.code = ENOENT,
+                 .what = "no instance of " + type.name + " is named " + in_quotes(wanted) +
+                         ": there is " + there};
+}
+
+Result<json> Daemon::edit(const VnfType &type, const std::string &instance, const Route &route,
+                          const Request &request)
+{
+    auto name = find_instance(type, instance);
+    if (!name)
+        return name.error();
+    const json section = own_keys(state_.document[*name]);
     auto edited = route.edit(section, request);
     if (!edited)
         return edited.error();
     auto checked = type.check(edited->section, section);
     if (!checked)
         return checked.error();
-    FastPath *fast_path = plane_->current()->fast_path(type.name);
+    json document = state_.document;
+    document[*name] = with_own_keys(document[*name], *checked);
+    if (auto r = check_composition(chains_of(document), instances_of(document)); !r)
+        return r.error();
+    FastPath *fast_path = plane_->current()->fast_path(*name);
     if (fast_path)
         if (auto r = fast_path->apply(*checked); !r)
             return r.error();
-    json document = state_.document;
-    document[type.name] = *checked;
     if (auto r = save(document, nullptr); !r) {
         if (fast_path)
             if (auto back = fast_path->apply(section); !back)
@@ -198,6 +253,8 @@ void Daemon::links_changed()
         log_warning(links.error().message());
         return;
     }
+    if (auto r = cover(*links); !r)
+        log_error("way back from the slow path: " + r.error().message());
     const auto used = links_used(state_.document, *links);
     bool changed = false;
     for (const auto &[name, link] : used) {

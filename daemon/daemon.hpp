@@ -31,25 +31,32 @@ public:
     // Gives the changes; with `dry_run` nothing else happens.
     Result<std::vector<std::string>> apply(const json &written, bool dry_run);
 
-    // Carries out one verb of a VNF. Gives its reply.
-    Result<json> edit(const VnfType &type, const Route &route, const Request &request);
+    // Carries out one verb of a VNF, on the instance that has its name or on a named one.
+    // Gives its reply.
+    Result<json> edit(const VnfType &type, const std::string &instance, const Route &route,
+                      const Request &request);
 
     [[nodiscard]] json status() const;
     [[nodiscard]] json chains() const;
     [[nodiscard]] json counters() const;
-    [[nodiscard]] json show(const VnfType &type) const;
+    [[nodiscard]] Result<json> show(const VnfType &type, const std::string &instance) const;
     [[nodiscard]] const json &document() const { return state_.document; }
     [[nodiscard]] std::string metrics() const;
 
 private:
-    Daemon(const Options &options, Loop &loop, Rtnl rtnl);
+    Daemon(const Options &options, Rtnl rtnl, Fd retire_timer);
+    [[nodiscard]] Result<std::string> find_instance(const VnfType &type,
+                                                    const std::string &name) const;
+    Result<> cover(const std::vector<Link> &links);
+    void retire_replaced();
+    [[nodiscard]] json show_instance(const Instance &instance) const;
     [[nodiscard]] Result<json> check_kept(const json &wanted) const;
     Result<> put_in_force(const json &document, FastPlane::Missing missing);
     Result<> save(const json &document, const json *written);
     void links_changed();
     [[nodiscard]] std::vector<std::string> warnings() const;
     [[nodiscard]] json slot_json(const std::string &place, const std::string &name,
-                                 const std::string &vnf) const;
+                                 const std::vector<Reason> &own) const;
 
     const Options options_;
     Rtnl rtnl_;
@@ -58,6 +65,9 @@ private:
     std::unique_ptr<NextHops> nexthops_;
     std::map<std::string, Link> known_links_; // as the generation in force was built for
     std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
+    std::chrono::steady_clock::time_point replaced_at_; // a generation, last
+    Fd retire_timer_;
+    Loop::Watch retire_watch_; // last: it names the descriptor above
 };
 
 } // namespace evnf

@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "daemon/document.hpp"
 
-#include <net/if.h>
-
 #include <algorithm>
-#include <array>
-#include <cctype>
 #include <set>
 
 #include "abi/chain.h"
 #include "base/text.hpp"
+#include "daemon/compose.hpp"
+#include "daemon/path.hpp"
 
 namespace evnf
 {
@@ -17,200 +15,132 @@ namespace evnf
 namespace
 {
 
-constexpr std::array forwards{std::pair{"route", Forward::route}, std::pair{"wire", Forward::wire},
-                              std::pair{"hairpin", Forward::hairpin}};
+const std::set<std::string> toolkit_keys{"vnf", "one_armed"};
 
-std::string known_stages()
+std::string joined(const std::set<std::string> &names)
 {
     std::string out;
-    for (const auto *type : vnf_types())
-        out += (out.empty() ? "" : ", ") + type->name;
+    for (const auto &n : names)
+        out += (out.empty() ? "" : ", ") + n;
     return out;
 }
 
-bool is_name(const std::string &s)
+std::set<std::string> vnf_names()
 {
-    return !s.empty() && s.size() <= 32 && std::all_of(s.begin(), s.end(), [](unsigned char c) {
-        return std::isalnum(c) || c == '-' || c == '_';
-    });
+    std::set<std::string> out;
+    for (const auto *type : vnf_types())
+        if (!type->inner)
+            out.insert(type->name);
+    return out;
 }
 
-// Reads one [[chain]] table; each member refuses what it does not know.
-class ChainReader
+// The instances that a document's sections make, also those that only have defaults.
+std::set<std::string> instance_names(const json &document)
 {
-public:
-    ChainReader(const json &table, std::string where) : table_(table), where_(std::move(where)) {}
+    auto out = vnf_names();
+    for (const auto &[key, value] : document.items())
+        if (key != "chain")
+            out.insert(key);
+    return out;
+}
 
-    Result<Chain> read()
-    {
-        if (!table_.is_object())
-            return bad_input("a chain is a table", where_);
-        if (auto r = check_keys(); !r)
-            return r.error();
-        Chain c;
-        if (auto r = read_string("name", c.name, true); !r)
-            return r.error();
-        if (!is_name(c.name))
-            return bad_input(in_quotes(c.name) +
-                                 ": a name is up to 32 letters, digits, '-' and '_'",
-                             where_ + "/name");
-        if (auto r = read_strings("interfaces", c.interfaces); !r)
-            return r.error();
-        if (c.interfaces.empty())
-            return bad_input("chain " + in_quotes(c.name) + " has no interfaces", where_);
-        if (auto r = read_strings("stages", c.stages); !r)
-            return r.error();
-        if (auto r = check_stages(c); !r)
-            return r.error();
-        if (auto r = read_forward(c); !r)
-            return r.error();
-        std::string xdp = "native";
-        if (auto r = read_string("xdp", xdp, false); !r)
-            return r.error();
-        if (xdp != "native" && xdp != "generic")
-            return bad_input(in_quotes(xdp) + " is not an XDP mode: native or generic",
-                             where_ + "/xdp");
-        c.generic = xdp == "generic";
-        return c;
+TypeOf types_in(const json &document)
+{
+    return [&document](const std::string &name) {
+        return name == "chain" ? nullptr
+                               : type_of_section(name, document.value(name, json::object()));
+    };
+}
+
+Result<std::string> string_of(const json &table, const char *key, const std::string &where)
+{
+    if (!table[key].is_string())
+        return bad_input(std::string(key) + " is a string", where + "/" + key);
+    return table[key].get<std::string>();
+}
+
+// The chain's text: as it is, or of a service-chain request.
+Result<std::string> path_of(const json &table, const std::string &where)
+{
+    const bool request = table.contains("nodes") || table.contains("links");
+    if (request == table.contains("path"))
+        return bad_input("a chain has a path, such as path = \"in(eth0) -> efw -> out\", or nodes "
+                         "and links",
+                         where);
+    if (!request)
+        return string_of(table, "path", where);
+    auto text = text_of_request(table);
+    if (text)
+        return text;
+    Error e = text.error();
+    e.where = where + e.where;
+    return e;
+}
+
+Result<Chain> read_chain(const json &table, const std::string &where, const json &document)
+{
+    static const std::set<std::string> keys{"name", "path", "nodes", "links", "xdp"};
+    if (!table.is_object())
+        return bad_input("a chain is a table", where);
+    for (const auto &[key, value] : table.items())
+        if (!keys.contains(key))
+            return bad_input(in_quotes(key) + " is not a key of a chain: " + joined(keys),
+                             where + "/" + key);
+    if (!table.contains("name"))
+        return bad_input("a chain needs a name", where);
+    auto name = string_of(table, "name", where);
+    if (!name)
+        return name.error();
+    if (!path::is_chain_name(*name))
+        return bad_input(in_quotes(*name) + ": " + path::chain_name_rule, where + "/name");
+    auto text = path_of(table, where);
+    if (!text)
+        return text.error();
+    auto chain = build_chain(*name, *text, types_in(document), joined(instance_names(document)));
+    if (!chain) {
+        Error e = chain.error();
+        e.where = where + (table.contains("path") ? "/path" : "/links");
+        return e;
     }
-
-private:
-    Result<> check_keys() const
-    {
-        static const std::set<std::string> keys{"name",    "interfaces", "stages",
-                                                "forward", "wire_to",    "xdp"};
-        for (const auto &[key, value] : table_.items())
-            if (!keys.contains(key))
-                return bad_input(in_quotes(key) + " is not a key of a chain: name, interfaces, "
-                                                  "stages, forward, wire_to or xdp",
-                                 where_ + "/" + key);
-        return Unit{};
-    }
-
-    Result<> read_string(const std::string &key, std::string &out, bool required) const
-    {
-        auto it = table_.find(key);
-        if (it == table_.end())
-            return required ? Result<>(bad_input("a chain needs a " + key, where_))
-                            : Result<>(Unit{});
-        if (!it->is_string())
-            return bad_input(key + " is a string", where_ + "/" + key);
-        out = it->get<std::string>();
-        return Unit{};
-    }
-
-    Result<> read_strings(const std::string &key, std::vector<std::string> &out) const
-    {
-        auto it = table_.find(key);
-        if (it == table_.end())
-            return Unit{};
-        const std::string where = where_ + "/" + key;
-        if (!it->is_array())
-            return bad_input(key + " is an array of strings", where);
-        for (const auto &item : *it) {
-            const std::string at = where + "/" + std::to_string(out.size());
-            if (!item.is_string())
-                return bad_input(key + " is an array of strings", at);
-            const auto text = item.get<std::string>();
-            if (std::find(out.begin(), out.end(), text) != out.end())
-                return bad_input(in_quotes(text) + " is named twice", at);
-            if (key == "interfaces" && (text.empty() || text.size() >= IFNAMSIZ))
-                return bad_input(in_quotes(text) + " is not an interface's name", at);
-            out.push_back(text);
-        }
-        return Unit{};
-    }
-
-    Result<> check_stages(const Chain &c) const
-    {
-        for (std::size_t i = 0; i < c.stages.size(); ++i)
-            if (!find_vnf(c.stages[i]))
-                return bad_input("no VNF is named " + in_quotes(c.stages[i]) + ": there is " +
-                                     known_stages(),
-                                 where_ + "/stages/" + std::to_string(i));
-        return Unit{};
-    }
-
-    Result<> read_forward(Chain &c) const
-    {
-        std::string forward = "route";
-        if (auto r = read_string("forward", forward, false); !r)
-            return r;
-        const auto *known = std::find_if(forwards.begin(), forwards.end(),
-                                         [&](const auto &f) { return forward == f.first; });
-        if (known == forwards.end())
-            return bad_input(in_quotes(forward) +
-                                 " is not a way to forward: route, wire or hairpin",
-                             where_ + "/forward");
-        c.forward = known->second;
-        if (auto r = read_string("wire_to", c.wire_to, false); !r)
-            return r;
-        if (c.forward != Forward::wire && !c.wire_to.empty())
-            return bad_input("wire_to goes with forward = \"wire\"", where_ + "/wire_to");
-        if (c.forward == Forward::wire && c.wire_to.empty())
-            return bad_input("a wire needs wire_to, the interface at its other end", where_);
-        if (c.forward == Forward::wire && c.interfaces.size() != 1)
-            return bad_input("a wire has one interface in and one out: make a chain for each",
-                             where_ + "/interfaces");
-        return Unit{};
-    }
-
-    const json &table_;
-    std::string where_;
-};
+    const json xdp = table.value("xdp", json("native"));
+    if (xdp != "native" && xdp != "generic")
+        return bad_input("xdp is native or generic", where + "/xdp");
+    chain->generic = xdp == "generic";
+    return chain;
+}
 
 json chain_json(const Chain &c)
 {
-    json out{{"name", c.name},
-             {"interfaces", c.interfaces},
-             {"stages", c.stages},
-             {"forward", forward_text(c.forward)},
-             {"xdp", c.generic ? "generic" : "native"}};
-    if (c.forward == Forward::wire)
-        out["wire_to"] = c.wire_to;
-    return out;
+    return {{"name", c.name}, {"path", c.path}, {"xdp", c.generic ? "generic" : "native"}};
 }
 
-Result<json> check_chains(const json &tables)
+Result<std::vector<Chain>> read_chains(const json &tables, const json &document)
 {
     if (!tables.is_array())
         return bad_input("chains are an array of tables: [[chain]]", "/chain");
-    json out = json::array();
+    std::vector<Chain> out;
     std::set<std::string> names;
     std::set<std::string> interfaces;
     std::size_t slots = 0;
     for (const auto &table : tables) {
         const std::string where = "/chain/" + std::to_string(out.size());
-        auto chain = ChainReader(table, where).read();
+        auto chain = read_chain(table, where, document);
         if (!chain)
             return chain.error();
         if (!names.insert(chain->name).second)
             return bad_input("two chains are named " + in_quotes(chain->name), where + "/name");
-        for (std::size_t i = 0; i < chain->interfaces.size(); ++i)
-            if (!interfaces.insert(chain->interfaces[i]).second)
-                return bad_input(in_quotes(chain->interfaces[i]) + " has a chain already",
-                                 where + "/interfaces/" + std::to_string(i));
-        slots += chain->interfaces.size() + chain->stages.size() + 1;
+        for (const auto &entry : chain->entries)
+            if (!interfaces.insert(entry.interface).second)
+                return bad_input(in_quotes(entry.interface) + " has a chain already",
+                                 where + "/path");
+        slots += chain->entries.size() + chain->places.size();
         if (slots >= CHAIN_MAX_SLOTS)
             return bad_input("the chains need more than the " +
                                  std::to_string(CHAIN_MAX_SLOTS - 1) + " slots there are",
                              where);
-        out.push_back(chain_json(*chain));
+        out.push_back(*std::move(chain));
     }
     return out;
-}
-
-std::string chain_line(const json &c)
-{
-    std::string line = "chain " + c["name"].get<std::string>() + ": ";
-    for (const auto &i : c["interfaces"])
-        line += i.get<std::string>() + " ";
-    for (const auto &s : c["stages"])
-        line += "-> " + s.get<std::string>() + " ";
-    line += "-> " + c["forward"].get<std::string>();
-    if (c.contains("wire_to"))
-        line += " " + c["wire_to"].get<std::string>();
-    return c["xdp"] == "generic" ? line + " (generic XDP)" : line;
 }
 
 std::set<std::string> chain_lines(const json &document)
@@ -218,57 +148,106 @@ std::set<std::string> chain_lines(const json &document)
     std::set<std::string> lines;
     if (document.is_object())
         for (const auto &c : document["chain"])
-            lines.insert(chain_line(c));
+            lines.insert("chain " + c["name"].get<std::string>() + ": " +
+                         c["path"].get<std::string>() +
+                         (c["xdp"] == "generic" ? " (generic XDP)" : ""));
     return lines;
+}
+
+Result<json> check_section(const std::string &name, const json &section, const json &running)
+{
+    const std::string where = "/" + name;
+    const VnfType *type = type_of_section(name, section);
+    if (!type) {
+        const bool says = section.is_object() && section.contains("vnf");
+        return bad_input(
+            says ? "there is no VNF " + section["vnf"].dump() + ": there is " + joined(vnf_names())
+                 : in_quotes(name) + " is not a section: there is chain, " + joined(vnf_names()) +
+                       "; a section with the key vnf is another instance of one",
+            says ? where + "/vnf" : where);
+    }
+    if (!path::is_name(name))
+        return bad_input(in_quotes(name) + ": " + path::name_rule, where);
+    if (section.is_object() && !section.value("one_armed", json(false)).is_boolean())
+        return bad_input("one_armed is true or false", where + "/one_armed");
+    // What was of another VNF until now is nothing to go on from.
+    const json before = running.is_object() ? running.value(name, json()) : json();
+    const bool same = before.is_object() && type_of_section(name, before) == type;
+    auto checked = type->check(own_keys(section), same ? own_keys(before) : json());
+    if (!checked) {
+        Error e = checked.error();
+        if (!e.code)
+            e.where = where + e.where;
+        return e;
+    }
+    return with_own_keys(section, *checked);
 }
 
 } // namespace
 
-bool Chain::uses(const std::string &stage) const
+const VnfType *type_of_section(const std::string &name, const json &section)
 {
-    return std::find(stages.begin(), stages.end(), stage) != stages.end();
+    const std::string vnf = section.is_object() && section.contains("vnf")
+                                ? (section["vnf"].is_string() ? section["vnf"] : json(""))
+                                : json(name);
+    const VnfType *type = find_vnf(vnf);
+    return type && !type->inner ? type : nullptr;
 }
 
-std::string forward_text(Forward f)
+json own_keys(const json &section)
 {
-    for (const auto &[text, value] : forwards)
-        if (value == f)
-            return text;
-    return "";
+    if (!section.is_object())
+        return section;
+    json out = section;
+    for (const auto &key : toolkit_keys)
+        out.erase(key);
+    return out.empty() ? json() : out;
+}
+
+json with_own_keys(const json &section, const json &own)
+{
+    json out = own;
+    if (section.is_object())
+        for (const auto &key : toolkit_keys)
+            if (section.contains(key))
+                out[key] = section[key];
+    return out;
 }
 
 Result<json> check_document(const json &document, const json &running)
 {
     if (!document.is_object())
         return bad_input("a configuration is an object");
-    for (const auto &[key, value] : document.items())
-        if (key != "chain" && !find_vnf(key))
-            return bad_input(
-                in_quotes(key) + " is not a section: there is chain, " + known_stages(), "/" + key);
-    auto chains = check_chains(document.value("chain", json::array()));
+    json out{{"chain", json::array()}};
+    for (const auto &name : instance_names(document)) {
+        auto section = check_section(name, document.value(name, json()), running);
+        if (!section)
+            return section.error();
+        out[name] = *section;
+    }
+    auto chains = read_chains(document.value("chain", json::array()), document);
     if (!chains)
         return chains.error();
-    json out{{"chain", *chains}};
-    for (const auto *type : vnf_types()) {
-        const json before = running.is_object() ? running.value(type->name, json()) : json();
-        auto section = type->check(document.value(type->name, json()), before);
-        if (!section) {
-            Error e = section.error();
-            if (!e.code)
-                e.where = "/" + type->name + e.where;
-            return e;
-        }
-        out[type->name] = *section;
-    }
+    for (const auto &chain : *chains)
+        out["chain"].push_back(chain_json(chain));
+    if (auto r = check_composition(*chains, instances_of(out)); !r)
+        return r.error();
     return out;
 }
 
 std::vector<Chain> chains_of(const json &document)
 {
-    std::vector<Chain> out;
-    for (const auto &table : document["chain"])
-        if (auto chain = ChainReader(table, "").read()) // checked before: always good
-            out.push_back(*std::move(chain));
+    auto chains = read_chains(document["chain"], document); // checked before: always good
+    return chains ? *std::move(chains) : std::vector<Chain>();
+}
+
+std::vector<Instance> instances_of(const json &document)
+{
+    std::vector<Instance> out;
+    for (const auto &[name, section] : document.items())
+        if (name != "chain")
+            out.push_back({name, type_of_section(name, section), own_keys(section),
+                           section.value("one_armed", false)});
     return out;
 }
 
@@ -283,10 +262,21 @@ std::vector<std::string> diff_documents(const json &from, const json &to)
     for (const auto &line : after)
         if (!before.contains(line))
             out.push_back("+ " + line);
-    for (const auto *type : vnf_types()) {
-        const json old = from.is_object() ? from.value(type->name, json()) : json();
-        for (auto &line : type->diff(old, to.value(type->name, json())))
-            out.push_back(std::move(line));
+    if (from.is_object())
+        for (const auto &[name, section] : from.items())
+            if (name != "chain" && !to.contains(name))
+                out.push_back("- instance " + name);
+    for (const auto &i : instances_of(to)) {
+        const json old = from.is_object() ? from.value(i.name, json()) : json();
+        const bool same = old.is_object() && type_of_section(i.name, old) == i.type;
+        const bool named = i.name != i.type->name;
+        if (i.one_armed != (old.is_object() && old.value("one_armed", false)))
+            out.push_back("~ " + i.name + (i.one_armed ? " is one-armed" : " is not one-armed"));
+        if (named && !same)
+            out.push_back("+ instance " + i.name + " of " + i.type->name);
+        for (auto &line : i.type->diff(same ? own_keys(old) : json(), i.section))
+            out.push_back(named ? line.substr(0, 2) + i.name + ": " + line.substr(2)
+                                : std::move(line));
     }
     return out;
 }

@@ -1,37 +1,32 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// The desired state: one JSON document with the chains and each VNF's section.
+// The desired state: one JSON document with the chains and a section for each instance of
+// a VNF. A section's name is the instance's; its key "vnf" says of which VNF, if that is
+// not the name itself.
 #pragma once
 
 #include <string>
 #include <vector>
 
 #include "base/result.hpp"
-#include "vnfs/vnf.hpp"
+#include "daemon/graph.hpp"
 
 namespace evnf
 {
 
-enum class Forward { route, wire, hairpin };
-
-struct Chain {
-    std::string name;
-    std::vector<std::string> interfaces;
-    std::vector<std::string> stages;
-    Forward forward = Forward::route;
-    std::string wire_to;  // with Forward::wire
-    bool generic = false; // XDP in the kernel's generic mode
-
-    [[nodiscard]] bool uses(const std::string &stage) const;
-};
-
-std::string forward_text(Forward f);
-
-// Makes a document canonical: known keys only, defaults filled in, each VNF's section
-// checked by the VNF. `running` is the document in force, or null.
+// Makes a document canonical: known keys only, defaults filled in, each section checked
+// by its VNF, the chains' texts in one form. `running` is the document in force, or null.
 Result<json> check_document(const json &document, const json &running);
 
-// The chains of a checked document.
+// Of a checked document.
 std::vector<Chain> chains_of(const json &document);
+std::vector<Instance> instances_of(const json &document);
+
+// A section as its VNF knows it, without the keys that are the toolkit's; and back.
+json own_keys(const json &section);
+json with_own_keys(const json &section, const json &own);
+
+// The VNF that a section is of, null if there is none.
+const VnfType *type_of_section(const std::string &name, const json &section);
 
 // What goes from one checked document to another, a line each.
 std::vector<std::string> diff_documents(const json &from, const json &to);

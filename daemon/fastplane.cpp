@@ -2,12 +2,14 @@
 #include "daemon/fastplane.hpp"
 
 #include <linux/membarrier.h>
+#include <net/if.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
 
 #include "base/log.hpp"
+#include "daemon/tcfilter.hpp"
 
 namespace evnf
 {
@@ -29,6 +31,43 @@ std::string names_of(const std::map<std::string, Link> &links)
     std::string out;
     for (const auto &[name, link] : links)
         out += (out.empty() ? "" : ", ") + name;
+    return out;
+}
+
+// Handles of tc filters: 16 bits that others hardly use, then the place's.
+unsigned resume_handle(unsigned place_tag)
+{
+    return 0x45560000U | place_tag;
+}
+
+unsigned place_tag(unsigned owner, unsigned generation)
+{
+    Plan p;
+    p.owner = owner;
+    p.number = generation;
+    return p.place_tag();
+}
+
+std::vector<unsigned> all_interfaces()
+{
+    std::vector<unsigned> out;
+    struct if_nameindex *list = ::if_nameindex();
+    for (struct if_nameindex *i = list; i && i->if_index; ++i)
+        out.push_back(i->if_index);
+    ::if_freenameindex(list);
+    return out;
+}
+
+// The instances that some chain has a place for, and the classifiers of their blocks.
+std::vector<Instance> instances_used(const json &document, const std::vector<Chain> &chains)
+{
+    std::vector<Instance> out;
+    for (const auto &i : instances_of(document))
+        if (std::any_of(chains.begin(), chains.end(),
+                        [&](const Chain &c) { return c.uses(i.name); }))
+            out.push_back(i);
+    for (const auto &c : chains)
+        out.insert(out.end(), c.splits.begin(), c.splits.end());
     return out;
 }
 
@@ -54,19 +93,18 @@ private:
 Result<> FastPlane::install(const json &document, const json &running, Rtnl &rtnl, Missing missing,
                             const BeforeActivation &before)
 {
+    retire_old(); // of a change a moment ago
     auto next_plan = plan(document, running, rtnl, missing);
     if (!next_plan)
         return next_plan.error();
+    const unsigned number = next_plan->number;
     auto next = Generation::build(*std::move(next_plan), pins_);
     if (!next)
         return next.error();
     if (auto r = before(**next); !r)
         return r;
 
-    const auto pinned = pins_.generations();
-    const unsigned number =
-        std::max(number_, pinned.empty() ? 0 : *std::max_element(pinned.begin(), pinned.end())) + 1;
-    if (auto r = (*next)->pin(pins_, number); !r) {
+    if (auto r = (*next)->pin(pins_); !r) {
         pins_.remove_generation(number);
         return r;
     }
@@ -78,10 +116,71 @@ Result<> FastPlane::install(const json &document, const json &running, Rtnl &rtn
     wait_for_packets_in_flight();
     number_ = number;
     slots_ = (*next)->plan().slots;
-    current_ = *std::move(next);
-    for (const unsigned old : pins_.generations())
-        if (old != number_)
-            pins_.remove_generation(old);
+    replaced_ = std::exchange(current_, *std::move(next));
+    return Unit{};
+}
+
+void FastPlane::retire_old()
+{
+    if (!current_)
+        return; // what is pinned is in force, from a daemon before this one
+    const unsigned in_force = current_->plan().place_tag();
+    for (const unsigned old : pins_.generations()) {
+        if (old == number_)
+            continue;
+        const unsigned tag = place_tag(owner_, old);
+        if (tag != in_force)
+            for (const unsigned ifindex : all_interfaces())
+                tc::detach(ifindex, tc::Hook::egress, resume_handle(tag));
+        pins_.remove_generation(old);
+    }
+    replaced_.reset();
+}
+
+// The same for all generations: what it reads says of which the packet is.
+unsigned FastPlane::take_handle() const
+{
+    return resume_handle(place_tag(owner_, 0));
+}
+
+Result<> FastPlane::attach_tc(const Generation &next)
+{
+    if (next.take_program() < 0)
+        return Unit{};
+    for (const auto &chain : next.plan().chains)
+        for (const auto &entry : chain.entries)
+            if (const auto link = next.plan().links.find(entry.interface);
+                link != next.plan().links.end())
+                if (auto r = tc::attach(link->second.ifindex, tc::Hook::ingress, take_handle(),
+                                        next.take_program());
+                    !r)
+                    return r;
+    for (const auto &[name, link] : next.plan().links)
+        if (!link.loopback)
+            if (auto r =
+                    tc::attach(link.ifindex, tc::Hook::egress,
+                               resume_handle(next.plan().place_tag()), next.resume_program(link));
+                !r)
+                return std::move(r).context(name);
+    return Unit{};
+}
+
+Result<> FastPlane::cover(const std::vector<Link> &links)
+{
+    std::set<unsigned> there;
+    for (const auto &link : links) {
+        if (link.loopback || !current_ || current_->take_program() < 0)
+            continue;
+        there.insert(link.ifindex);
+        if (covered_.contains(link.ifindex))
+            continue;
+        if (auto r = tc::attach(link.ifindex, tc::Hook::egress,
+                                resume_handle(current_->plan().place_tag()),
+                                current_->resume_program(link));
+            !r)
+            return std::move(r).context(link.name);
+    }
+    covered_ = std::move(there);
     return Unit{};
 }
 
@@ -92,27 +191,23 @@ Result<Plan> FastPlane::plan(const json &document, const json &running, Rtnl &rt
     p.document = document;
     p.running = running;
     p.chains = chains_of(document);
+    p.instances = instances_used(document, p.chains);
+    p.owner = owner_;
+    const auto pinned = pins_.generations();
+    p.number =
+        std::max(number_, pinned.empty() ? 0 : *std::max_element(pinned.begin(), pinned.end())) + 1;
     p.slots = allot_slots(p.chains, slots_, p.fresh_slots);
     auto links = rtnl.links();
     if (!links)
         return links.error();
     for (auto &link : *links)
         p.links.emplace(link.name, link);
-    for (std::size_t c = 0; c < p.chains.size(); ++c) {
-        const std::string where = "/chain/" + std::to_string(c);
-        for (std::size_t i = 0; i < p.chains[c].interfaces.size(); ++i) {
-            const auto &name = p.chains[c].interfaces[i];
+    for (std::size_t c = 0; c < p.chains.size(); ++c)
+        for (const auto &name : p.chains[c].interfaces())
             if (!p.links.contains(name) && missing == Missing::refuse)
                 return bad_input("no interface is named " + name + " here: there is " +
                                      names_of(p.links),
-                                 where + "/interfaces/" + std::to_string(i));
-        }
-        const auto &peer = p.chains[c].wire_to;
-        if (!peer.empty() && !p.links.contains(peer) && missing == Missing::refuse)
-            return bad_input("no interface is named " + peer + " here: there is " +
-                                 names_of(p.links),
-                             where + "/wire_to");
-    }
+                                 "/chain/" + std::to_string(c) + "/path");
     return p;
 }
 
@@ -121,9 +216,18 @@ Result<Plan> FastPlane::plan(const json &document, const json &running, Rtnl &rt
 Result<> FastPlane::activate(const Generation &next)
 {
     Rollback rollback;
+    rollback.add([this, &next]() -> Result<> {
+        for (const auto &[name, link] : next.plan().links)
+            tc::detach(link.ifindex, tc::Hook::egress, resume_handle(next.plan().place_tag()));
+        return Unit{};
+    });
+    // First, so that what the new roots send the slow way finds its way back.
+    if (auto r = attach_tc(next); !r)
+        return r;
     std::vector<std::pair<std::string, Attachment *>> known;
     for (const auto &chain : next.plan().chains)
-        for (const auto &interface : chain.interfaces) {
+        for (const auto &entry : chain.entries) {
+            const std::string &interface = entry.interface;
             const int program = next.root_program(interface);
             if (program < 0)
                 continue;
@@ -172,8 +276,8 @@ void FastPlane::detach_unused(const Plan &plan)
 {
     for (const auto &interface : pins_.linked_interfaces()) {
         const bool used = std::any_of(plan.chains.begin(), plan.chains.end(), [&](const Chain &c) {
-            return std::find(c.interfaces.begin(), c.interfaces.end(), interface) !=
-                   c.interfaces.end();
+            return std::any_of(c.entries.begin(), c.entries.end(),
+                               [&](const Entry &e) { return e.interface == interface; });
         });
         if (used)
             continue;
@@ -182,6 +286,8 @@ void FastPlane::detach_unused(const Plan &plan)
             log_error("detach from " + interface + ": " + sys_error("remove its pin").message());
         else
             log_info("detached from " + interface + ", which no chain uses any more");
+        if (const auto link = plan.links.find(interface); link != plan.links.end())
+            tc::detach(link->second.ifindex, tc::Hook::ingress, take_handle());
     }
 }
 

@@ -4,6 +4,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -22,10 +23,12 @@ public:
     // Called with a generation that is complete and not yet in force.
     using BeforeActivation = std::function<Result<>(Generation &)>;
 
-    FastPlane(Pins pins, std::string pin_root, Slots slots)
+    // `owner` as Pins::owner() gives it.
+    FastPlane(Pins pins, std::string pin_root, Slots slots, unsigned owner)
         : pins_(std::move(pins)),
           pin_root_(std::move(pin_root)),
-          slots_(std::move(slots))
+          slots_(std::move(slots)),
+          owner_(owner)
     {
     }
 
@@ -38,6 +41,12 @@ public:
     Result<> install(const json &document, const json &running, Rtnl &rtnl, Missing missing,
                      const BeforeActivation &before);
 
+    // Ends the generations that were replaced. Packets that were with their slow path then
+    // had their time to come back: call it some seconds after install().
+    void retire_old();
+    // Packets may leave by any interface after their slow path: also by one that is new.
+    Result<> cover(const std::vector<Link> &links);
+
     [[nodiscard]] Generation *current() const { return current_.get(); }
     [[nodiscard]] const Slots &slots() const { return slots_; }
     [[nodiscard]] unsigned number() const { return number_; }
@@ -49,14 +58,19 @@ public:
 private:
     Result<Plan> plan(const json &document, const json &running, Rtnl &rtnl, Missing missing) const;
     Result<> activate(const Generation &next);
+    Result<> attach_tc(const Generation &next);
     void detach_unused(const Plan &plan);
+    [[nodiscard]] unsigned take_handle() const;
 
     Pins pins_;
     std::string pin_root_;
     Slots slots_;
+    unsigned owner_;
     unsigned number_ = 0;
     std::map<std::string, Attachment> attachments_; // by interface
+    std::set<unsigned> covered_;                    // ifindexes with our tc egress filter
     std::unique_ptr<Generation> current_;
+    std::unique_ptr<Generation> replaced_; // until retire_old()
 };
 
 } // namespace evnf

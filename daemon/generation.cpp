@@ -5,7 +5,9 @@
 
 #include <algorithm>
 
+#include "daemon/compose.hpp"
 #include "forward.skel.h"
+#include "resume.skel.h"
 #include "root.skel.h"
 
 namespace evnf
@@ -14,35 +16,65 @@ namespace evnf
 namespace
 {
 
-// The section in force until now, if its VNF was in a chain: else its counters are
+// The section in force until now, if the instance was in a chain: else its counters are
 // nobody's, and start at zero.
-json running_section(const Plan &plan, const std::string &vnf)
+json running_section(const Plan &plan, const Instance &instance)
 {
     if (!plan.running.is_object())
         return json();
-    for (const auto &chain : chains_of(plan.running))
-        if (chain.uses(vnf))
-            return plan.running.value(vnf, json());
+    for (const auto &chain : chains_of(plan.running)) {
+        for (const auto &split : chain.splits)
+            if (split.name == instance.name)
+                return split.section;
+        if (chain.uses(instance.name))
+            for (const auto &i : instances_of(plan.running))
+                if (i.name == instance.name && i.type == instance.type)
+                    return i.section;
+    }
     return json();
 }
 
 } // namespace
 
-Generation::Generation(Plan plan, const Pins &pins) : plan_(std::move(plan)), maps_(pins.maps()) {}
+bool Plan::resumes() const
+{
+    for (const auto &chain : chains)
+        for (const auto &place : chain.places) {
+            if (place.kind != Place::Kind::stage)
+                continue;
+            // Where the kernel has the last word, it needs no way back.
+            const auto next = chain.places[place.next[NEXT & (CHAIN_OUTPUTS - 1)]].kind;
+            if (next == Place::Kind::stage || next == Place::Kind::drop)
+                return true;
+        }
+    return false;
+}
+
+const Instance &Plan::instance(const std::string &name) const
+{
+    return *std::find_if(instances.begin(), instances.end(),
+                         [&](const Instance &i) { return i.name == name; });
+}
+
+Generation::Generation(Plan plan, const Pins &pins) : plan_(std::move(plan)), maps_(pins.maps())
+{
+    maps_.set_constant("chain_resumes", plan_.resumes());
+    maps_.set_constant("chain_place_tag", plan_.place_tag());
+}
 
 Generation::~Generation() = default;
 
 Result<std::unique_ptr<Generation>> Generation::build(Plan plan, const Pins &pins)
 {
     std::unique_ptr<Generation> g(new Generation(std::move(plan), pins));
-    if (auto r = g->load(); !r)
+    if (auto r = g->load(pins); !r)
         return r.error();
     return g;
 }
 
 // The forwarder first: it brings the maps that all share. Rules are in place before
 // any program that reads them can run.
-Result<> Generation::load()
+Result<> Generation::load(const Pins &pins)
 {
     auto forward = bpf::Skeleton<forward_bpf>::load(maps_);
     if (!forward)
@@ -52,20 +84,19 @@ Result<> Generation::load()
     if (!counters)
         return counters.error();
     counters_ = std::make_unique<bpf::PerCpuCounters<counter>>(*counters);
-
-    for (const auto *type : vnf_types()) {
-        const bool used = std::any_of(plan_.chains.begin(), plan_.chains.end(),
-                                      [&](const Chain &c) { return c.uses(type->name); });
-        if (!used)
-            continue;
-        auto fast_path =
-            type->load(maps_, plan_.document[type->name], running_section(plan_, type->name));
-        if (!fast_path)
-            return std::move(fast_path).context(type->name).error();
-        fast_paths_[type->name] = *std::move(fast_path);
+    if (plan_.resumes()) {
+        auto resume = bpf::Skeleton<resume_bpf>::load(maps_);
+        if (!resume)
+            return resume.error();
+        resume_ = std::make_unique<bpf::Skeleton<resume_bpf>>(*std::move(resume));
     }
+
+    for (const auto &instance : plan_.instances)
+        if (auto r = load_instance(instance, pins); !r)
+            return std::move(r).context(instance.name);
+    unsigned port = 0;
     for (const auto &chain : plan_.chains) {
-        if (auto r = load_roots(chain); !r)
+        if (auto r = load_roots(chain, port); !r)
             return r;
         if (auto r = fill_slots(chain); !r)
             return std::move(r).context("chain " + chain.name);
@@ -75,60 +106,137 @@ Result<> Generation::load()
     return clear_fresh();
 }
 
-Result<> Generation::load_roots(const Chain &chain)
+Result<> Generation::load_instance(const Instance &instance, const Pins &pins)
 {
-    for (const auto &interface : chain.interfaces) {
-        const auto link = plan_.links.find(interface);
+    auto folder = pins.instance_maps(instance.name);
+    if (!folder)
+        return folder.error();
+    Loaded loaded;
+    loaded.maps = std::make_unique<bpf::MapSet>(*folder, &maps_);
+    auto fast_path =
+        instance.type->load(*loaded.maps, instance.section, running_section(plan_, instance));
+    if (!fast_path)
+        return fast_path.error();
+    loaded.fast_path = *std::move(fast_path);
+    if (resume_) {
+        auto tc = bpf::Object::load(*loaded.maps, instance.type->name + "_tc",
+                                    tc_object(instance.type->name));
+        if (!tc)
+            return tc.error();
+        loaded.tc = *std::move(tc);
+    }
+    instances_.emplace(instance.name, std::move(loaded));
+    return Unit{};
+}
+
+Result<> Generation::load_roots(const Chain &chain, unsigned &port)
+{
+    const bool wire = chain.has(Place::Kind::wire);
+    for (const auto &entry : chain.entries) {
+        const auto link = plan_.links.find(entry.interface);
+        const unsigned number = port++;
         if (link == plan_.links.end())
             continue; // gone for now; attached when it comes back
         auto root = bpf::Skeleton<root_bpf>::load(maps_, [&](root_bpf &skel) {
-            skel.rodata->root_slot = plan_.slots.at(root_place(chain, interface));
-            skel.rodata->root_check_mac = chain.forward != Forward::wire;
-            if (chain.forward == Forward::wire)
-                skel.rodata->root_not_ip_slot = plan_.slots.at(forward_place(chain));
+            const Layer depth = depth_needed(chain, entry.first, plan_.instances);
+            skel.rodata->root_slot = plan_.slots.at(root_place(chain, entry.interface));
+            skel.rodata->root_depth = static_cast<__u32>(depth);
+            skel.rodata->root_port = number;
+            skel.rodata->root_check_mac = !wire;
+            for (const std::size_t i : chain.reached(entry.first))
+                if (chain.places[i].kind == Place::Kind::wire)
+                    skel.rodata->root_not_ip_slot =
+                        plan_.slots.at(slot_place(chain, chain.places[i]));
             std::copy(link->second.mac.begin(), link->second.mac.end(), skel.rodata->root_mac);
         });
         if (!root)
             return root.error();
-        roots_.emplace(interface, *std::move(root));
+        roots_.emplace(entry.interface, *std::move(root));
     }
     return Unit{};
 }
 
+int Generation::xdp_program(const Place &place) const
+{
+    auto &progs = (*forward_)->progs;
+    switch (place.kind) {
+    case Place::Kind::stage:
+        return instances_.at(place.instance).fast_path->program();
+    case Place::Kind::route:
+        return bpf_program__fd(progs.forward_route);
+    case Place::Kind::wire:
+        return bpf_program__fd(progs.forward_wire);
+    case Place::Kind::hairpin:
+        return bpf_program__fd(progs.forward_hairpin);
+    case Place::Kind::host:
+        return bpf_program__fd(progs.end_host);
+    case Place::Kind::drop:
+        break;
+    }
+    return bpf_program__fd(progs.end_drop);
+}
+
+Result<int> Generation::tc_program(const Place &place) const
+{
+    auto &progs = (*resume_)->progs;
+    if (place.kind == Place::Kind::stage)
+        return instances_.at(place.instance).tc->program(plan_.instance(place.instance).type->name);
+    if (place.kind == Place::Kind::route)
+        return bpf_program__fd(progs.end_route);
+    return bpf_program__fd(place.kind == Place::Kind::drop ? progs.end_chain_drop
+                                                           : progs.end_kernel);
+}
+
 Result<> Generation::fill_slots(const Chain &chain)
 {
-    auto next = bpf::Map<__u32, __u32>::bind(maps_, "slot_next");
-    auto programs = bpf::Map<__u32, __u32>::bind(maps_, "slot_programs");
-    auto wire_peers = bpf::Map<__u32, __u32>::bind(maps_, "wire_peers");
+    using Table = bpf::Map<__u32, __u32>;
+    auto next = Table::bind(maps_, "slot_next");
+    auto programs = Table::bind(maps_, "slot_programs");
+    auto wire_peers = Table::bind(maps_, "wire_peers");
     for (const auto *map : {&next, &programs, &wire_peers})
         if (!*map)
             return map->error();
-
-    // Stages in order, then the forwarder; each place leads to the one after it.
-    std::vector<std::pair<__u32, int>> places;
-    for (const auto &stage : chain.stages)
-        places.emplace_back(plan_.slots.at(stage_place(chain, stage)),
-                            fast_paths_.at(stage)->program());
-    auto &skel = *forward_;
-    const bpf_program *forward = chain.forward == Forward::route  ? skel->progs.forward_route
-                                 : chain.forward == Forward::wire ? skel->progs.forward_wire
-                                                                  : skel->progs.forward_hairpin;
-    const __u32 last = plan_.slots.at(forward_place(chain));
-    places.emplace_back(last, bpf_program__fd(forward));
-
-    for (std::size_t i = 0; i < places.size(); ++i) {
-        const auto [slot, program] = places[i];
-        if (auto r = programs->put(slot, static_cast<__u32>(program)); !r)
+    const auto slot_of = [&](std::size_t place) {
+        return plan_.slots.at(slot_place(chain, chain.places[place]));
+    };
+    for (std::size_t i = 0; i < chain.places.size(); ++i) {
+        const Place &place = chain.places[i];
+        const unsigned slot = slot_of(i);
+        if (auto r = programs->put(slot, static_cast<__u32>(xdp_program(place))); !r)
             return r;
-        if (i + 1 < places.size())
-            if (auto r = next->put(slot, places[i + 1].first); !r)
+        if (resume_) {
+            auto tc_programs = Table::bind(maps_, "slot_tc_programs");
+            auto program = tc_program(place);
+            if (!tc_programs || !program)
+                return tc_programs ? program.error() : tc_programs.error();
+            if (auto r = tc_programs->put(slot, static_cast<__u32>(*program)); !r)
+                return r;
+        }
+        if (place.kind == Place::Kind::stage)
+            for (unsigned output = 0; output < CHAIN_OUTPUTS; ++output)
+                if (auto r = next->put(slot * CHAIN_OUTPUTS + output, slot_of(place.next[output]));
+                    !r)
+                    return r;
+        if (const auto peer = plan_.links.find(place.interface); peer != plan_.links.end())
+            if (auto r = wire_peers->put(slot, peer->second.ifindex); !r)
                 return r;
     }
-    for (const auto &interface : chain.interfaces)
-        if (auto r = next->put(plan_.slots.at(root_place(chain, interface)), places[0].first); !r)
+    for (const auto &entry : chain.entries)
+        if (auto r = next->put(plan_.slots.at(root_place(chain, entry.interface)) * CHAIN_OUTPUTS,
+                               slot_of(entry.first));
+            !r)
             return r;
-    if (const auto peer = plan_.links.find(chain.wire_to); peer != plan_.links.end())
-        return wire_peers->put(last, peer->second.ifindex);
+    if (!resume_)
+        return Unit{};
+    auto guards = bpf::Map<__u32, place_guard>::bind(maps_, "place_guards");
+    if (!guards)
+        return guards.error();
+    for (const auto &entry : chain.entries)
+        if (const auto link = plan_.links.find(entry.interface); link != plan_.links.end())
+            if (auto r = guards->put(link->second.ifindex,
+                                     {plan_.slots.at(root_place(chain, entry.interface)), 0});
+                !r)
+                return r;
     return Unit{};
 }
 
@@ -139,10 +247,7 @@ Result<> Generation::fill_ports()
     if (!ports)
         return ports.error();
     for (const auto &chain : plan_.chains) {
-        std::vector<std::string> names = chain.interfaces;
-        if (!chain.wire_to.empty())
-            names.push_back(chain.wire_to);
-        for (const auto &name : names)
+        for (const auto &name : chain.interfaces())
             if (const auto link = plan_.links.find(name); link != plan_.links.end())
                 if (auto r = ports->put(link->second.ifindex, link->second.ifindex); !r)
                     return std::move(r).context("let " + name + " transmit");
@@ -165,22 +270,39 @@ int Generation::root_program(const std::string &interface) const
     return root == roots_.end() ? -1 : bpf_program__fd(root->second->progs.root);
 }
 
-FastPath *Generation::fast_path(const std::string &vnf) const
+int Generation::take_program() const
 {
-    const auto it = fast_paths_.find(vnf);
-    return it == fast_paths_.end() ? nullptr : it->second.get();
+    return resume_ ? bpf_program__fd((*resume_)->progs.place_take) : -1;
 }
 
-Result<> Generation::pin(const Pins &pins, unsigned number) const
+int Generation::resume_program(const Link &link) const
 {
-    const std::string folder = pins.generation(number);
+    if (!resume_)
+        return -1;
+    return bpf_program__fd(link.ethernet ? (*resume_)->progs.resume
+                                         : (*resume_)->progs.resume_bare);
+}
+
+FastPath *Generation::fast_path(const std::string &instance) const
+{
+    const auto it = instances_.find(instance);
+    return it == instances_.end() ? nullptr : it->second.fast_path.get();
+}
+
+Result<> Generation::pin(const Pins &pins) const
+{
+    const std::string folder = pins.generation(plan_.number);
     if (::mkdir(folder.c_str(), 0700))
         return sys_error("make " + folder);
-    auto programs = maps_.fd("slot_programs");
-    if (!programs)
-        return programs.error();
-    if (bpf_obj_pin(*programs, (folder + "/slot_programs").c_str()))
-        return sys_error("pin " + folder + "/slot_programs");
+    for (const std::string name : {"slot_programs", "slot_tc_programs"}) {
+        auto programs = maps_.fd(name);
+        if (!programs && name == "slot_tc_programs" && !resume_)
+            continue;
+        if (!programs)
+            return programs.error();
+        if (bpf_obj_pin(*programs, (folder + "/" + name).c_str()))
+            return sys_error("pin " + folder + "/" + name);
+    }
     return Unit{};
 }
 

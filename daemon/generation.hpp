@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "abi/chain.h"
+#include "abi/place.h"
 #include "base/bpf.hpp"
 #include "base/rtnl.hpp"
 #include "daemon/document.hpp"
@@ -14,8 +15,10 @@
 #include "daemon/slots.hpp"
 #include "vnfs/vnf.hpp"
 
-struct root_bpf;
 struct forward_bpf;
+struct reenter_bpf;
+struct resume_bpf;
+struct root_bpf;
 
 namespace evnf
 {
@@ -25,13 +28,25 @@ struct Plan {
     json document; // checked
     json running;  // the one in force until now, or null
     std::vector<Chain> chains;
+    std::vector<Instance> instances; // that a chain uses, its blocks' classifiers too
     Slots slots;
     std::vector<unsigned> fresh_slots; // their counters start at zero
-    std::map<std::string, Link> links; // the interfaces that are there, by name
+    std::map<std::string, Link> links; // all interfaces, by name
+    unsigned owner = 0;                // which evnfd, see abi/place.h
+    unsigned number = 0;               // of the generation
+
+    // Whether a packet may have to go on with its chain after a slow path.
+    [[nodiscard]] bool resumes() const;
+    [[nodiscard]] unsigned place_tag() const
+    {
+        return PLACE_MAGIC | owner << PLACE_OWNER_SHIFT |
+               (number % PLACE_GENERATIONS) << PLACE_GENERATION_SHIFT;
+    }
+    [[nodiscard]] const Instance &instance(const std::string &name) const;
 };
 
 // One whole form of the chains, loaded beside the one in force: its programs, its prog
-// array, its rules. It shares with other generations only the state maps. Packets meet
+// arrays, its rules. It shares with other generations only the state maps. Packets meet
 // it when the roots are attached, all of it at once.
 class Generation
 {
@@ -43,27 +58,41 @@ public:
 
     [[nodiscard]] const Plan &plan() const { return plan_; }
     [[nodiscard]] const bpf::MapSet &maps() const { return maps_; }
+    // What to attach to an interface; -1 if it is not there.
     [[nodiscard]] int root_program(const std::string &interface) const;
-    // Null if no chain uses the VNF.
-    [[nodiscard]] FastPath *fast_path(const std::string &vnf) const;
+    // The programs at tc; -1 if no packet ever comes back from a slow path.
+    [[nodiscard]] int take_program() const;
+    [[nodiscard]] int resume_program(const Link &link) const;
+    // Null if no chain uses the instance.
+    [[nodiscard]] FastPath *fast_path(const std::string &instance) const;
 
-    // Keeps the prog array alive, and so the chains whole, when the daemon is gone.
-    Result<> pin(const Pins &pins, unsigned number) const;
+    // Keeps the prog arrays alive, and so the chains whole, when the daemon is gone.
+    Result<> pin(const Pins &pins) const;
 
     [[nodiscard]] counter slot_counter(unsigned slot, unsigned reason) const;
 
 private:
     Generation(Plan plan, const Pins &pins);
-    Result<> load();
-    Result<> load_roots(const Chain &chain);
+    Result<> load(const Pins &pins);
+    Result<> load_instance(const Instance &instance, const Pins &pins);
+    Result<> load_roots(const Chain &chain, unsigned &port);
     Result<> fill_slots(const Chain &chain);
     Result<> fill_ports();
     Result<> clear_fresh();
+    [[nodiscard]] int xdp_program(const Place &place) const;
+    [[nodiscard]] Result<int> tc_program(const Place &place) const;
+
+    struct Loaded {
+        std::unique_ptr<bpf::MapSet> maps;
+        std::unique_ptr<FastPath> fast_path;
+        std::optional<bpf::Object> tc; // only where packets come back from a slow path
+    };
 
     Plan plan_;
     bpf::MapSet maps_;
     std::unique_ptr<bpf::Skeleton<forward_bpf>> forward_;
-    std::map<std::string, std::unique_ptr<FastPath>> fast_paths_;
+    std::unique_ptr<bpf::Skeleton<resume_bpf>> resume_;
+    std::map<std::string, Loaded> instances_;              // by name
     std::map<std::string, bpf::Skeleton<root_bpf>> roots_; // by interface
     std::unique_ptr<bpf::PerCpuCounters<counter>> counters_;
 };

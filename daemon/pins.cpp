@@ -3,12 +3,14 @@
 
 #include <bpf/bpf.h>
 #include <linux/magic.h>
+#include <sys/stat.h>
 #include <sys/vfs.h>
 
 #include <charconv>
 #include <filesystem>
+#include <set>
 
-#include "abi/types.h"
+#include "abi/place.h"
 #include "base/fd.hpp"
 
 namespace evnf
@@ -60,7 +62,8 @@ unsigned link_program(const std::string &path)
 } // namespace
 
 Pins::Pins(std::string root, std::string name)
-    : home_(std::move(root) + "/" + std::move(name)),
+    : root_(root),
+      home_(std::move(root) + "/" + std::move(name)),
       base_(home_ + "/" + abi_dir)
 {
 }
@@ -88,6 +91,41 @@ Result<> Pins::create() const
         return bad_input(base_ + " is not on a BPF file system, so the fast path could not "
                                  "outlive the daemon: mount -t bpf bpf /sys/fs/bpf");
     return Unit{};
+}
+
+Result<std::string> Pins::instance_maps(const std::string &instance) const
+{
+    std::string folder = maps() + "/" + instance;
+    std::error_code ec;
+    fs::create_directories(folder, ec);
+    if (ec)
+        return sys_error("make " + folder, ec.value());
+    return folder;
+}
+
+Result<unsigned> Pins::owner() const
+{
+    const std::string prefix = "owner-";
+    std::set<std::string> taken;
+    for (const auto &name : names_in(root_))
+        for (const auto &abi : names_in(root_ + "/" + name))
+            for (const auto &entry : names_in(root_ + "/" + name + "/" + abi))
+                if (entry.starts_with(prefix)) {
+                    if (root_ + "/" + name + "/" + abi == base_)
+                        return static_cast<unsigned>(std::stoul(entry.substr(prefix.size())));
+                    taken.insert(entry);
+                }
+    for (unsigned n = 0; n < PLACE_OWNERS; ++n) {
+        if (taken.contains(prefix + std::to_string(n)))
+            continue;
+        const std::string own = base_ + "/" + prefix + std::to_string(n);
+        if (::mkdir(own.c_str(), 0700))
+            return sys_error("make " + own);
+        return n;
+    }
+    return bad_input("there are " + std::to_string(PLACE_OWNERS) + " evnfd already under " + root_ +
+                     ": end one with evnfd --detach, or use "
+                     "another --pin-dir in another network namespace");
 }
 
 std::string Pins::link(const std::string &interface) const

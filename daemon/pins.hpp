@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // Where the fast path is pinned, so that it outlives the daemon:
 //
-//   PIN_DIR/NAME/abi1/maps/    state: connections, counters (shared by generations)
+//   PIN_DIR/NAME/abi2/maps/    state that generations share: counters of the slots
+//                    /maps/I/  state of instance I: connections, counters of its rules
 //                    /links/   what attaches a root to its interface
-//                    /gen/N/   the prog array of the generation in force
+//                    /gen/N/   the prog arrays of the generation in force
+//                    /owner-K  whose packets they are, while the kernel has them
 #pragma once
 
 #include <string>
@@ -24,6 +26,12 @@ public:
     Result<> create() const;
 
     [[nodiscard]] std::string maps() const { return base_ + "/maps"; }
+    // Of one instance of a VNF; the folder is made.
+    [[nodiscard]] Result<std::string> instance_maps(const std::string &instance) const;
+    // This daemon's number among those that are pinned under the same root, see
+    // abi/place.h; it stays until remove_all().
+    [[nodiscard]] Result<unsigned> owner() const;
+
     [[nodiscard]] std::string link(const std::string &interface) const;
     [[nodiscard]] std::string generation(unsigned n) const;
 
@@ -40,6 +48,7 @@ public:
     static std::string owner_of(const std::string &root, unsigned program_id);
 
 private:
+    std::string root_; // PIN_DIR
     std::string home_; // PIN_DIR/NAME
     std::string base_; // PIN_DIR/NAME/abiN
 };

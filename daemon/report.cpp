@@ -41,13 +41,10 @@ Reason find_reason(unsigned value, const std::vector<Reason> &own)
     return {value, "unknown", "a reason that this version does not know"};
 }
 
-const std::vector<Reason> &reasons_of(const std::string &vnf)
+const std::vector<Reason> &reasons_of(const Plan &plan, const Place &place)
 {
-    static const std::vector<Reason> none;
-    if (vnf == "forward")
-        return forward_reasons();
-    const auto *type = find_vnf(vnf);
-    return type ? type->reasons : none;
+    return place.kind == Place::Kind::stage ? plan.instance(place.instance).type->reasons
+                                            : forward_reasons();
 }
 
 json counter_json(const counter &c)
@@ -80,7 +77,7 @@ json Daemon::status() const
     json interfaces = json::array();
     const auto *current = plane_->current();
     for (const auto &chain : current->plan().chains)
-        for (const auto &name : chain.interfaces) {
+        for (const auto &[name, first] : chain.entries) {
             json one{{"interface", name}, {"chain", chain.name}};
             const auto link = current->plan().links.find(name);
             const auto attached = plane_->attachments().find(name);
@@ -109,14 +106,14 @@ std::vector<std::string> Daemon::warnings() const
     std::vector<std::string> out;
     const auto &plan = plane_->current()->plan();
     for (const auto &chain : plan.chains)
-        for (const auto &name : chain.interfaces) {
+        for (const auto &[name, first] : chain.entries) {
             if (!plan.links.contains(name)) {
                 out.push_back(name + " is missing: chain " + chain.name + " is not attached to it");
                 continue;
             }
             if (chain.generic)
                 out.push_back(name + " runs XDP in generic mode, which is slow");
-            if (chain.forward != Forward::route)
+            if (!chain.has(Place::Kind::route))
                 continue;
             if (!interface_setting("ipv4", name, "forwarding"))
                 out.push_back("IPv4 forwarding is off on " + name +
@@ -132,28 +129,28 @@ std::vector<std::string> Daemon::warnings() const
                               "; it does not see what the fast path forwards: use a rule of "
                               "efw for sources that may not come from there");
         }
-    for (const auto *type : vnf_types()) {
-        const bool used = std::any_of(plan.chains.begin(), plan.chains.end(),
-                                      [&](const Chain &c) { return c.uses(type->name); });
-        const auto &section = state_.document[type->name];
-        if (!used && !type->diff(json(), section).empty())
-            out.push_back(type->name + " has rules, but no chain has it as a stage");
-    }
+    for (const auto &i : instances_of(state_.document))
+        if (!plane_->current()->fast_path(i.name) && !i.type->diff(json(), i.section).empty())
+            out.push_back(i.name + " has rules, but no chain has it as a stage");
     return out;
 }
 
 json Daemon::slot_json(const std::string &place, const std::string &name,
-                       const std::string &vnf) const
+                       const std::vector<Reason> &own) const
 {
     const unsigned slot = plane_->slots().at(place);
     std::array<counter, verdict_names.size()> verdicts{};
     json reasons = json::array();
-    counter total{};
+    counter total{}, resumed{};
     for (unsigned value = 0; value < CHAIN_MAX_REASONS; ++value) {
         const counter c = plane_->current()->slot_counter(slot, value);
         if (c.packets == 0)
             continue;
-        const Reason reason = find_reason(value, reasons_of(vnf));
+        const Reason reason = find_reason(value, own);
+        if (value == NEXT_RESUMED) { // counted before, when it left for the slow path
+            resumed = c;
+            continue;
+        }
         add(verdicts[verdict_index(value)], c);
         add(total, c);
         reasons.push_back({{"reason", reason.name},
@@ -170,6 +167,7 @@ json Daemon::slot_json(const std::string &place, const std::string &name,
             {"packets", total.packets},
             {"bytes", total.bytes},
             {"verdicts", std::move(by_verdict)},
+            {"resumed", counter_json(resumed)},
             {"reasons", std::move(reasons)}};
 }
 
@@ -178,25 +176,35 @@ json Daemon::chains() const
     json out = json::array();
     for (const auto &chain : plane_->current()->plan().chains) {
         json slots = json::array();
-        for (const auto &interface : chain.interfaces)
-            slots.push_back(slot_json(root_place(chain, interface), "root@" + interface, "root"));
-        for (const auto &stage : chain.stages)
-            slots.push_back(slot_json(stage_place(chain, stage), stage, stage));
-        slots.push_back(slot_json(forward_place(chain), "forward", "forward"));
+        json interfaces = json::array();
+        for (const auto &entry : chain.entries) {
+            interfaces.push_back(entry.interface);
+            slots.push_back(
+                slot_json(root_place(chain, entry.interface), "root@" + entry.interface, {}));
+        }
+        for (const auto &place : chain.places)
+            slots.push_back(slot_json(slot_place(chain, place), place.name,
+                                      reasons_of(plane_->current()->plan(), place)));
         out.push_back({{"name", chain.name},
-                       {"interfaces", chain.interfaces},
-                       {"stages", chain.stages},
-                       {"forward", forward_text(chain.forward)},
+                       {"path", chain.path},
+                       {"interfaces", std::move(interfaces)},
                        {"slots", std::move(slots)}});
     }
     return out;
 }
 
-json Daemon::show(const VnfType &type) const
+json Daemon::show_instance(const Instance &instance) const
 {
-    const json &section = state_.document[type.name];
-    const auto *fast_path = plane_->current()->fast_path(type.name);
-    return fast_path ? fast_path->show(section) : section;
+    const auto *fast_path = plane_->current()->fast_path(instance.name);
+    return fast_path ? fast_path->show(instance.section) : instance.section;
+}
+
+Result<json> Daemon::show(const VnfType &type, const std::string &instance) const
+{
+    auto name = find_instance(type, instance);
+    if (!name)
+        return name.error();
+    return show_instance({*name, &type, own_keys(state_.document[*name])});
 }
 
 json Daemon::counters() const
@@ -206,8 +214,8 @@ json Daemon::counters() const
              {"nexthops", {{"resolved", n.resolved}, {"slow", n.slow}, {"pending", n.pending}}}};
     if (auto lost = bpf::PerCpuCounters<__u64>::bind(plane_->current()->maps(), "events_lost"))
         out["events_lost"] = {{"nexthop_miss", lost->sum(EVENT_NEXTHOP_MISS)}};
-    for (const auto *type : vnf_types())
-        out[type->name] = show(*type);
+    for (const auto &i : instances_of(state_.document))
+        out[i.name] = show_instance(i);
     return out;
 }
 
@@ -246,10 +254,12 @@ std::string Daemon::metrics() const
                 "Events that the ring buffer had no room for",
                 {{"type", type}},
                 n});
-    for (const auto *type : vnf_types())
-        if (const auto *fast_path = plane_->current()->fast_path(type->name))
-            for (const auto &m : fast_path->metrics(state_.document[type->name]))
+    for (const auto &i : instances_of(state_.document))
+        if (const auto *fast_path = plane_->current()->fast_path(i.name))
+            for (auto &m : fast_path->metrics(i.section)) {
+                m.labels.insert(m.labels.begin(), {"instance", i.name});
                 sample(m);
+            }
 
     std::string out;
     for (const auto &[name, family] : families) {

@@ -11,14 +11,9 @@ std::string root_place(const Chain &chain, const std::string &interface)
     return chain.name + "/root@" + interface;
 }
 
-std::string stage_place(const Chain &chain, const std::string &stage)
+std::string slot_place(const Chain &chain, const Place &place)
 {
-    return chain.name + "/" + stage;
-}
-
-std::string forward_place(const Chain &chain)
-{
-    return chain.name + "/forward";
+    return chain.name + "/" + place.name;
 }
 
 Slots allot_slots(const std::vector<Chain> &chains, const Slots &before,
@@ -26,11 +21,10 @@ Slots allot_slots(const std::vector<Chain> &chains, const Slots &before,
 {
     std::vector<std::string> places;
     for (const auto &c : chains) {
-        for (const auto &i : c.interfaces)
-            places.push_back(root_place(c, i));
-        for (const auto &s : c.stages)
-            places.push_back(stage_place(c, s));
-        places.push_back(forward_place(c));
+        for (const auto &e : c.entries)
+            places.push_back(root_place(c, e.interface));
+        for (const auto &p : c.places)
+            places.push_back(slot_place(c, p));
     }
     Slots out;
     std::set<unsigned> taken;

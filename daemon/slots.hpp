@@ -5,18 +5,17 @@
 #include <string>
 #include <vector>
 
-#include "daemon/document.hpp"
+#include "daemon/graph.hpp"
 
 namespace evnf
 {
 
-// The slot of each place, by name: "in/root@eth0", "in/efw", "in/forward". A place
+// The slot of each place, by name: "in/root@eth0", "in/efw", "in/out". A place
 // keeps its slot, and so its counters, for as long as it exists.
 using Slots = std::map<std::string, unsigned>;
 
 std::string root_place(const Chain &chain, const std::string &interface);
-std::string stage_place(const Chain &chain, const std::string &stage);
-std::string forward_place(const Chain &chain);
+std::string slot_place(const Chain &chain, const Place &place);
 
 // The places of `chains`, with the slots that `before` gave them; the new ones get the
 // lowest that are free, and are listed in `fresh`.

@@ -2,6 +2,7 @@
 #include "vnfs/vnf.hpp"
 
 #include <algorithm>
+#include <map>
 
 namespace evnf
 {
@@ -17,6 +18,39 @@ std::vector<const VnfType *> &registered()
 }
 
 } // namespace
+
+namespace
+{
+
+std::map<std::string, std::span<const std::byte>, std::less<>> &tc_objects()
+{
+    static std::map<std::string, std::span<const std::byte>, std::less<>> objects;
+    return objects;
+}
+
+} // namespace
+
+std::span<const std::byte> tc_object(std::string_view vnf)
+{
+    const auto it = tc_objects().find(vnf);
+    return it == tc_objects().end() ? std::span<const std::byte>() : it->second;
+}
+
+TcObjectRegistration::TcObjectRegistration(std::string vnf, std::span<const std::byte> elf)
+{
+    tc_objects().emplace(std::move(vnf), elf);
+}
+
+// The destination that a match asks for, as rules of other VNFs are compared with it.
+Destination destination_of(const match::Match &m, std::string text, std::string where)
+{
+    Destination d{m.dst, m.protocol, 0, 65535, std::move(text), std::move(where)};
+    if (m.dport) {
+        d.first_port = m.dport->low;
+        d.last_port = m.dport->high;
+    }
+    return d;
+}
 
 const std::vector<const VnfType *> &vnf_types()
 {

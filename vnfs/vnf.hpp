@@ -11,13 +11,16 @@
 #include <functional>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/bpf.hpp"
+#include "base/net.hpp"
 #include "base/result.hpp"
+#include "match/match.hpp"
 
 namespace evnf
 {
@@ -71,8 +74,48 @@ struct Route {
     std::function<Result<Edit>(const json &section, const Request &request)> edit;
 };
 
+// How deep into a packet, from the outside in.
+enum class Layer { link, network, transport, quoted };
+enum class Access { none, read, write };
+
+// What a stage is to the chain around it: what it needs, what it does to a packet.
+struct Descriptor {
+    Layer needs = Layer::transport;  // how deep the root must have parsed
+    Layer leaves = Layer::quoted;    // how deep a later stage can still see
+    Access link = Access::none;      // MAC addresses, VLAN tags
+    Access network = Access::read;   // IP header
+    Access transport = Access::read; // ports, flags
+    Access payload = Access::none;
+    bool stateful = false;  // keeps something of a flow from packet to packet
+    bool drops = false;     // may end a packet's way
+    bool both_ways = false; // the answers must come by it too
+};
+
+// Packets to some destination: what rules of different VNFs are compared by.
+struct Destination {
+    std::optional<Prefix> address;        // none: any
+    std::optional<std::uint8_t> protocol; // none: any
+    std::uint16_t first_port = 0;
+    std::uint16_t last_port = 65535;
+    std::string text;  // for people: the rule, or the service
+    std::string where; // in the section
+};
+
+// The stage's object as it is built for tc, which the build registers by itself.
+std::span<const std::byte> tc_object(std::string_view vnf);
+struct TcObjectRegistration {
+    TcObjectRegistration(std::string vnf, std::span<const std::byte> elf);
+};
+
+Destination destination_of(const match::Match &m, std::string text, std::string where);
+
 struct VnfType {
     std::string name; // the stage's name in chains, and the section's in the configuration
+    Descriptor descriptor;
+    // Only the chain language makes instances of it: it has no section of its own.
+    bool inner = false;
+    // Its outputs are those of its reasons alone, without the plain "next".
+    bool only_own_outputs = false;
     std::vector<Reason> reasons;
     std::vector<Route> routes;
     // Makes a section canonical. `running` is the section in force (or null): what is
@@ -85,6 +128,14 @@ struct VnfType {
     std::function<Result<std::unique_ptr<FastPath>>(bpf::MapSet &maps, const json &section,
                                                     const json &running)>
         load;
+    // Not every VNF has these.
+    // What packets can leave the stage for no more, because it has written another
+    // destination into them; and what destinations the section's rules ask for.
+    std::function<std::vector<Destination>(const json &section)> rewrites;
+    std::function<std::vector<Destination>(const json &section)> matches;
+    // Whether the stage, with this section, lets every packet go on as it is: then it is
+    // left out of the chain.
+    std::function<bool(const json &section)> idle;
 };
 
 // All VNFs that are linked in, by name.

@@ -20,6 +20,7 @@
 #include <bpf/bpf_helpers.h>
 
 #include "abi/pkt.h"
+#include "lib/ctx.h"
 
 #define CSUM_CHUNK 64
 #define CSUM_MAX_CHUNKS 64 /* 4096 bytes: a single-buffer XDP frame is smaller */
@@ -68,37 +69,10 @@ static __always_inline __u64 csum_pseudo(const struct flow_key *f, __u32 len)
     return sum;
 }
 
-#define CSUM_UNREADABLE (~0ULL) /* no sum of CSUM_MAX_CHUNKS gets there */
-
-/* The sum of the bytes [off, off + len) of the frame, not folded. A global function,
- * so that the verifier goes through it once; almost no packet needs it. */
-__noinline __u64 csum_bytes(struct xdp_md *ctx, __u32 off, __u32 len)
-{
-    __u32 words[CSUM_CHUNK / 4];
-    __u32 sum = 0;
-
-    for (int i = 0; i < CSUM_MAX_CHUNKS && len >= CSUM_CHUNK; i++) {
-        if (bpf_xdp_load_bytes(ctx, off, words, sizeof(words)))
-            return CSUM_UNREADABLE;
-        sum = bpf_csum_diff(NULL, 0, words, sizeof(words), sum);
-        off += CSUM_CHUNK;
-        len -= CSUM_CHUNK;
-    }
-    if (len >= CSUM_CHUNK)
-        return CSUM_UNREADABLE;
-    if (len == 0)
-        return sum;
-    __builtin_memset(words, 0, sizeof(words));
-    /* The mask says to the verifier that 1..63 bytes are left. */
-    if (bpf_xdp_load_bytes(ctx, off, words, ((len - 1) & (CSUM_CHUNK - 1)) + 1))
-        return CSUM_UNREADABLE;
-    return bpf_csum_diff(NULL, 0, words, sizeof(words), sum);
-}
-
 /* Where the packet's TCP or UDP checksum lies, or NULL: another protocol, a
  * fragment, a routing header (whose pseudo-header has another address), UDP
  * without checksum. `len` becomes the segment's length. */
-static __always_inline __u16 *csum_field(struct xdp_md *ctx, const struct pkt *p, __u32 *len)
+static __always_inline __u16 *csum_field(struct frame_ctx *ctx, const struct pkt *p, __u32 *len)
 {
     void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
     __u32 off = p->l4_off & 0x7ff;
@@ -124,12 +98,58 @@ static __always_inline __u16 *csum_field(struct xdp_md *ctx, const struct pkt *p
     return NULL;
 }
 
+#ifdef EVNF_TC
+
+/* The kernel knows whether a checksum is partial. */
+static __always_inline void csum_rewrite(struct __sk_buff *ctx, struct pkt *p, __u64 addr_delta,
+                                         __u64 port_delta)
+{
+    bool udp = p->flow.proto == IPPROTO_UDP;
+    __u32 off = p->l4_off + (udp ? 6 : 16);
+    __u64 flags = udp ? BPF_F_MARK_MANGLED_0 : 0;
+    __u32 len = 0;
+
+    if (!csum_field(ctx, p, &len))
+        return;
+    bpf_l4_csum_replace(ctx, off, 0, csum_fold(addr_delta), flags | BPF_F_PSEUDO_HDR);
+    bpf_l4_csum_replace(ctx, off, 0, csum_fold(port_delta), flags);
+}
+
+#else
+
+#define CSUM_UNREADABLE (~0ULL) /* no sum of CSUM_MAX_CHUNKS gets there */
+
+/* The sum of the bytes [off, off + len) of the frame, not folded. A global function,
+ * so that the verifier goes through it once; almost no packet needs it. */
+__noinline __u64 csum_bytes(struct frame_ctx *ctx, __u32 off, __u32 len)
+{
+    __u32 words[CSUM_CHUNK / 4];
+    __u32 sum = 0;
+
+    for (int i = 0; i < CSUM_MAX_CHUNKS && len >= CSUM_CHUNK; i++) {
+        if (bpf_xdp_load_bytes(ctx, off, words, sizeof(words)))
+            return CSUM_UNREADABLE;
+        sum = bpf_csum_diff(NULL, 0, words, sizeof(words), sum);
+        off += CSUM_CHUNK;
+        len -= CSUM_CHUNK;
+    }
+    if (len >= CSUM_CHUNK)
+        return CSUM_UNREADABLE;
+    if (len == 0)
+        return sum;
+    __builtin_memset(words, 0, sizeof(words));
+    /* The mask says to the verifier that 1..63 bytes are left. */
+    if (bpf_xdp_load_bytes(ctx, off, words, ((len - 1) & (CSUM_CHUNK - 1)) + 1))
+        return CSUM_UNREADABLE;
+    return bpf_csum_diff(NULL, 0, words, sizeof(words), sum);
+}
+
 /* Whether the checksum field is complete or partial; found once, kept in `p`.
  *
  * A partial field equals the folded pseudo-header sum. One complete field in
  * 65,536 does too, so on equality the segment is summed: if it then verifies,
  * the field is complete. */
-static __always_inline enum pkt_csum csum_state(struct xdp_md *ctx, struct pkt *p)
+static __always_inline enum pkt_csum csum_state(struct frame_ctx *ctx, struct pkt *p)
 {
     __u32 len = 0;
     __u16 *field;
@@ -152,8 +172,8 @@ static __always_inline enum pkt_csum csum_state(struct xdp_md *ctx, struct pkt *
 
 /* Corrects the TCP or UDP checksum for a rewrite of addresses and ports, given
  * what each changes (csum_delta_addr, csum_delta16). Call it before the rewrite
- * and before p->flow follows. */
-static __always_inline void csum_rewrite(struct xdp_md *ctx, struct pkt *p, __u64 addr_delta,
+ * and before p->flow follows. Packet pointers are not valid after it. */
+static __always_inline void csum_rewrite(struct frame_ctx *ctx, struct pkt *p, __u64 addr_delta,
                                          __u64 port_delta)
 {
     bool partial = csum_state(ctx, p) == PKT_CSUM_PARTIAL;
@@ -175,7 +195,7 @@ static __always_inline void csum_rewrite(struct xdp_md *ctx, struct pkt *p, __u6
 
 /* Finishes a partial checksum in software. Called just before a frame leaves by
  * XDP, after which nobody else would. False if the segment cannot be read. */
-static __always_inline bool csum_finish(struct xdp_md *ctx, struct pkt *p)
+static __always_inline bool csum_finish(struct frame_ctx *ctx, struct pkt *p)
 {
     __u32 len = 0;
     __u16 *field;
@@ -197,3 +217,5 @@ static __always_inline bool csum_finish(struct xdp_md *ctx, struct pkt *p)
     p->csum = PKT_CSUM_COMPLETE;
     return true;
 }
+
+#endif

@@ -50,7 +50,7 @@ static __always_inline __u32 nexthop_from_fib(struct xdp_md *ctx, const struct p
         .sport = p->flow.sport,
         .dport = p->flow.dport,
         .tot_len = p->l3_end - p->l3_off,
-        .ifindex = ctx->ingress_ifindex,
+        .ifindex = p->ifindex,
     };
 
     if (p->flow.family == 4) {

@@ -26,6 +26,7 @@
 
 #include "abi/chain.h"
 #include "abi/pkt.h"
+#include "lib/ctx.h"
 
 #define IP_MF 0x2000
 #define IP_OFFSET 0x1fff
@@ -65,7 +66,7 @@ struct cursor {
 };
 
 /* A call of a global function makes the verifier forget packet pointers. */
-static __always_inline void reload(struct xdp_md *ctx, struct cursor *c)
+static __always_inline void reload(struct frame_ctx *ctx, struct cursor *c)
 {
     c->data = (void *)(long)ctx->data;
     c->end = (void *)(long)ctx->data_end;
@@ -124,7 +125,7 @@ static __always_inline bool is_ext_header(__u8 number)
 /* Walks IPv6 extension headers from number `next` at `off`, up to `stop`. A global
  * function: the verifier goes through its loop once, and packets that have none of
  * these headers do not call it. */
-__noinline __u64 walk_ext_headers(struct xdp_md *ctx, __u32 off, __u32 stop, __u32 next)
+__noinline __u64 walk_ext_headers(struct frame_ctx *ctx, __u32 off, __u32 stop, __u32 next)
 {
     union ext_result r = {.walk = {.off = off, .next = next, .l4 = PKT_L4_UNREAD}};
     struct ext_walk *w = &r.walk;
@@ -133,7 +134,7 @@ __noinline __u64 walk_ext_headers(struct xdp_md *ctx, __u32 off, __u32 stop, __u
         struct ext_hdr h;
 
         if (w->off > PKT_MAX_HEADERS || w->off + sizeof(h) > stop ||
-            bpf_xdp_load_bytes(ctx, w->off, &h, sizeof(h)))
+            frame_load(ctx, w->off, &h, sizeof(h)))
             return r.packed;
         if (w->next == IPPROTO_HOPOPTS)
             w->flags |= PKT_F_ROUTER;
@@ -154,8 +155,9 @@ __noinline __u64 walk_ext_headers(struct xdp_md *ctx, __u32 off, __u32 stop, __u
             return r.packed;
         w->next = h.next;
         if (is_ext_header(w->next)) {
-            /* After a later fragment's header comes data, whatever its number says. */
-            if (w->frag == PKT_FRAG_LATER)
+            /* After a later fragment's header comes data, whatever its number says. The
+             * first fragment is left unread with it: all of a datagram are seen alike. */
+            if (w->frag != PKT_FRAG_NONE)
                 return r.packed;
             continue;
         }
@@ -166,7 +168,7 @@ __noinline __u64 walk_ext_headers(struct xdp_md *ctx, __u32 off, __u32 stop, __u
 }
 
 /* The same, for a header that may be an upper layer at once. */
-static __always_inline struct ext_walk ext_headers(struct xdp_md *ctx, const struct cursor *c,
+static __always_inline struct ext_walk ext_headers(struct frame_ctx *ctx, const struct cursor *c,
                                                    __u8 next)
 {
     union ext_result r = {.walk = {.off = c->off, .next = next, .l4 = PKT_L4_OTHER}};
@@ -177,7 +179,7 @@ static __always_inline struct ext_walk ext_headers(struct xdp_md *ctx, const str
 }
 
 /* Reads the packet that an ICMP error quotes, at the cursor. */
-static __always_inline void parse_quoted(struct xdp_md *ctx, struct pkt *p, struct cursor *c)
+static __always_inline void parse_quoted(struct frame_ctx *ctx, struct pkt *p, struct cursor *c)
 {
     __u8 l4 = PKT_L4_OTHER;
     struct flow_key *q = &p->quoted;
@@ -241,7 +243,8 @@ static __always_inline bool icmp_quotes(const struct pkt *p)
            type == ICMP4_TIME_EXCEEDED || type == ICMP4_PARAMETER_PROBLEM;
 }
 
-static __always_inline void parse_l4(struct xdp_md *ctx, struct pkt *p, struct cursor *c)
+static __always_inline void parse_l4(struct frame_ctx *ctx, struct pkt *p, struct cursor *c,
+                                     enum parse_depth depth)
 {
     p->l4_off = c->off;
     p->l4 = PKT_L4_BAD; /* until the header proves whole */
@@ -294,7 +297,7 @@ static __always_inline void parse_l4(struct xdp_md *ctx, struct pkt *p, struct c
         p->icmp_type = icmp[0];
         p->icmp_code = icmp[1];
         p->l4 = PKT_L4_ICMP;
-        if (p->frag == PKT_FRAG_NONE && icmp_quotes(p)) {
+        if (depth >= PARSE_QUOTED && p->frag == PKT_FRAG_NONE && icmp_quotes(p)) {
             c->off += ICMP_HEADER;
             parse_quoted(ctx, p, c);
         }
@@ -304,8 +307,8 @@ static __always_inline void parse_l4(struct xdp_md *ctx, struct pkt *p, struct c
     p->l4 = PKT_L4_OTHER;
 }
 
-static __always_inline enum chain_reason parse_ipv4(struct xdp_md *ctx, struct pkt *p,
-                                                    struct cursor *c)
+static __always_inline enum chain_reason parse_ipv4(struct frame_ctx *ctx, struct pkt *p,
+                                                    struct cursor *c, enum parse_depth depth)
 {
     struct iphdr *ip = header_at(c, sizeof(*ip));
     __u32 header, total;
@@ -343,12 +346,13 @@ static __always_inline enum chain_reason parse_ipv4(struct xdp_md *ctx, struct p
     }
     if (frag & IP_MF)
         p->frag = PKT_FRAG_FIRST;
-    parse_l4(ctx, p, c);
+    if (depth >= PARSE_TRANSPORT)
+        parse_l4(ctx, p, c, depth);
     return NEXT;
 }
 
-static __always_inline enum chain_reason parse_ipv6(struct xdp_md *ctx, struct pkt *p,
-                                                    struct cursor *c)
+static __always_inline enum chain_reason parse_ipv6(struct frame_ctx *ctx, struct pkt *p,
+                                                    struct cursor *c, enum parse_depth depth)
 {
     struct ipv6hdr *ip = header_at(c, sizeof(*ip));
     struct ext_walk walk;
@@ -376,24 +380,28 @@ static __always_inline enum chain_reason parse_ipv6(struct xdp_md *ctx, struct p
     p->l4 = walk.l4;
     p->frag = walk.frag;
     p->flags |= walk.flags;
-    if (p->l4 == PKT_L4_OTHER)
-        parse_l4(ctx, p, c);
+    if (p->l4 == PKT_L4_OTHER && depth >= PARSE_TRANSPORT)
+        parse_l4(ctx, p, c, depth);
     return NEXT;
 }
 
-/* Fills `p`, all but the slot, from the frame. Fields that the frame does not have
- * are zero. After a reason other than NEXT only len and the VLAN tags are valid. */
-static __always_inline enum chain_reason parse_frame(struct xdp_md *ctx, struct pkt *p)
+/* Fills `p`, all but slot, ifindex and port, from the frame. Fields that the frame does
+ * not have are zero. After a reason other than NEXT only len and the VLAN tags are valid.
+ * `depth` is a constant: what no stage of the chain asks for is not in the program.
+ * `network` is the ethertype of a frame without an Ethernet header, as of a tunnel's
+ * interface; zero for one that has it. */
+static __always_inline enum chain_reason parse_frame(struct frame_ctx *ctx, struct pkt *p,
+                                                     enum parse_depth depth, __be16 network)
 {
     struct cursor c = {
         .data = (void *)(long)ctx->data,
         .end = (void *)(long)ctx->data_end,
-        .off = sizeof(struct ethhdr),
+        .off = network ? 0 : sizeof(struct ethhdr),
     };
     struct ethhdr *eth = c.data;
-    __be16 proto;
+    __be16 proto = network;
 
-    c.stop = c.end - c.data;
+    c.stop = frame_len(ctx);
     p->len = c.stop;
     p->l3_off = 0;
     p->l3_end = 0;
@@ -410,9 +418,11 @@ static __always_inline enum chain_reason parse_frame(struct xdp_md *ctx, struct 
     p->flow.sport = 0;
     p->flow.dport = 0;
 
-    if ((void *)(eth + 1) > c.end)
-        return DROP_LINK_CUT;
-    proto = eth->h_proto;
+    if (!network) {
+        if ((void *)(eth + 1) > c.end)
+            return DROP_LINK_CUT;
+        proto = eth->h_proto;
+    }
     for (int i = 0; i < PKT_MAX_VLANS; i++) {
         struct vlan_tag *tag;
 
@@ -427,9 +437,11 @@ static __always_inline enum chain_reason parse_frame(struct xdp_md *ctx, struct 
         c.off += sizeof(*tag);
     }
     p->l3_off = c.off;
+    if (depth == PARSE_LINK)
+        return NEXT;
     if (proto == bpf_htons(ETH_P_IP))
-        return parse_ipv4(ctx, p, &c);
+        return parse_ipv4(ctx, p, &c, depth);
     if (proto == bpf_htons(ETH_P_IPV6))
-        return parse_ipv6(ctx, p, &c);
+        return parse_ipv6(ctx, p, &c, depth);
     return SLOW_NOT_IP;
 }

@@ -6,9 +6,9 @@
  *           return match(p) ? NEXT : EFW_DROP_RULE;
  *   }
  *
- * is a whole XDP program. Its body gets the frame (`ctx`) and what the root found
- * in it (`p`), and gives a reason (abi/chain.h), which is counted for the stage's
- * slot and carried out here.
+ * is a whole program. Its body gets the frame (`ctx`) and what the root found in it
+ * (`p`), and gives a reason (abi/chain.h), which is counted for the stage's slot and
+ * carried out here. Where a slow packet goes, and how it comes back: lib/exit.h.
  */
 #pragma once
 #include <linux/bpf.h>
@@ -18,8 +18,9 @@
 
 #include "abi/chain.h"
 #include "abi/pkt.h"
+#include "lib/ctx.h"
 
-/* The packet being worked on. XDP programs do not nest on one CPU, so one entry
+/* The packet being worked on. Neither XDP nor tc programs nest on one CPU, so one entry
  * for each CPU holds it from the root to the end of the chain. */
 struct {
     __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -34,12 +35,17 @@ struct {
     __uint(max_entries, CHAIN_MAX_SLOTS);
     __type(key, __u32);
     __type(value, __u32);
+#ifdef EVNF_TC
+} slot_tc_programs SEC(".maps");
+#define slot_programs slot_tc_programs
+#else
 } slot_programs SEC(".maps");
+#endif
 
-/* The slot that follows each slot. Built anew for each generation. */
+/* The slot that follows, by slot * CHAIN_OUTPUTS + output. Built anew for each generation. */
 struct {
     __uint(type, BPF_MAP_TYPE_ARRAY);
-    __uint(max_entries, CHAIN_MAX_SLOTS);
+    __uint(max_entries, CHAIN_MAX_SLOTS *CHAIN_OUTPUTS);
     __type(key, __u32);
     __type(value, __u32);
 } slot_next SEC(".maps");
@@ -91,7 +97,7 @@ static __always_inline void slot_count(const struct pkt *p, __u32 reason)
 }
 
 /* Counts the reason and hands the packet to the program of slot `next`. */
-static __always_inline int slot_goto(struct xdp_md *ctx, struct pkt *p, __u32 reason, __u32 next)
+static __always_inline int slot_goto(struct frame_ctx *ctx, struct pkt *p, __u32 reason, __u32 next)
 {
     __u32 from = p->slot;
 
@@ -101,40 +107,48 @@ static __always_inline int slot_goto(struct xdp_md *ctx, struct pkt *p, __u32 re
     /* An empty slot: whether a firewall stood there is unknown, so closed. */
     p->slot = from;
     slot_count(p, DROP_NO_STAGE);
-    return XDP_DROP;
+    return FRAME_DROP;
 }
 
-/* Counts the reason and carries it out. VERDICT_DONE is for the forwarder, which
- * has an action of its own to return. */
-static __always_inline int slot_leave(struct xdp_md *ctx, struct pkt *p, __u32 reason)
+/* Counts the reason, which is of VERDICT_NEXT, and hands the packet on. */
+static __always_inline int slot_go_on(struct frame_ctx *ctx, struct pkt *p, __u32 reason)
 {
-    __u32 *next;
+    __u32 output = p->slot * CHAIN_OUTPUTS + (reason & (CHAIN_OUTPUTS - 1));
+    __u32 *next = bpf_map_lookup_elem(&slot_next, &output);
 
+    return slot_goto(ctx, p, reason, next ? *next : 0);
+}
+
+#include "lib/exit.h"
+
+/* Counts the reason and carries it out. VERDICT_DONE is for the ends, which have an
+ * action of their own to return. */
+static __always_inline int slot_leave(struct frame_ctx *ctx, struct pkt *p, __u32 reason)
+{
     switch (reason & VERDICT_MASK) {
     case VERDICT_NEXT:
-        next = bpf_map_lookup_elem(&slot_next, &p->slot);
-        return slot_goto(ctx, p, reason, next ? *next : 0);
+        return slot_go_on(ctx, p, reason);
     case VERDICT_SLOW:
         slot_count(p, reason);
-        return XDP_PASS;
+        return exit_slow(ctx, p);
     default:
         slot_count(p, reason);
-        return XDP_DROP;
+        return FRAME_DROP;
     }
 }
 
 #define STAGE(name)                                                                                \
-    static __always_inline __u32 name##_stage(struct xdp_md *ctx, struct pkt *p);                  \
-    SEC("xdp")                                                                                     \
-    int name(struct xdp_md *ctx)                                                                   \
+    static __always_inline __u32 name##_stage(struct frame_ctx *ctx, struct pkt *p);               \
+    SEC(FRAME_SECTION)                                                                             \
+    int name(struct frame_ctx *ctx)                                                                \
     {                                                                                              \
         struct pkt *p = pkt_get();                                                                 \
                                                                                                    \
         if (!p)                                                                                    \
-            return XDP_DROP; /* never: the array has its one entry */                              \
+            return FRAME_DROP; /* never: the array has its one entry */                            \
         return slot_leave(ctx, p, name##_stage(ctx, p));                                           \
     }                                                                                              \
-    static __always_inline __u32 name##_stage(struct xdp_md *ctx __attribute__((unused)),          \
+    static __always_inline __u32 name##_stage(struct frame_ctx *ctx __attribute__((unused)),       \
                                               struct pkt *p)
 
 /* Tells the daemon; lost and counted if it does not keep up. */
@@ -151,7 +165,7 @@ static __always_inline void event_send(struct event *e)
 }
 
 /* The headers a stage rewrites, or NULL if the frame is shorter than p says. */
-static __always_inline void *frame_at(struct xdp_md *ctx, __u32 off, __u32 size)
+static __always_inline void *frame_at(struct frame_ctx *ctx, __u32 off, __u32 size)
 {
     void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
     void *at = data + (off & 0x7ff);

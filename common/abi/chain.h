@@ -10,13 +10,14 @@
 #include "abi/types.h"
 
 #define CHAIN_MAX_SLOTS 128 /* slot 0 is never given out: it means none */
+#define CHAIN_OUTPUTS 16    /* of a slot: the low four bits of a reason of VERDICT_NEXT */
 #define CHAIN_MAX_REASONS 64
 
 /* A stage gives one reason for each packet. Its upper bits say what becomes of the
  * packet, so a reason is a verdict too: the low four bits tell the cases apart, 0
  * to 7 common to all stages, 8 to 15 the VNF's own (in its abi.h). */
 enum verdict {
-    VERDICT_NEXT = 0 << 4, /* goes on to the next slot */
+    VERDICT_NEXT = 0 << 4, /* goes on, to the slot that follows by this reason's low bits */
     VERDICT_DROP = 1 << 4, /* ends here */
     VERDICT_SLOW = 2 << 4, /* goes to the slow path: the kernel's stack */
     VERDICT_DONE = 3 << 4, /* leaves on the wire */
@@ -28,18 +29,23 @@ enum verdict {
 /* clang-format off */
 #define CHAIN_REASONS(X) \
     X(NEXT, VERDICT_NEXT | 0, "next", "went on to the next stage") \
+    X(NEXT_EXIT_DOWN, VERDICT_NEXT | 1, "exit_down", "its slow path is away: went on without it") \
+    X(NEXT_RESUMED, VERDICT_NEXT | 2, "resumed", "came back from the slow path and went on") \
     X(DROP_NO_STAGE, VERDICT_DROP | 0, "no_stage", "the next slot is empty: a broken chain") \
     X(DROP_LINK_CUT, VERDICT_DROP | 1, "link_cut", "the frame ends inside a VLAN tag") \
     X(DROP_IP_CUT, VERDICT_DROP | 2, "ip_cut", "the frame ends inside the IP header") \
     X(DROP_IP_HEADER, VERDICT_DROP | 3, "ip_header", "IP version or header length is impossible") \
     X(DROP_IP_LENGTH, VERDICT_DROP | 4, "ip_length", "the IP datagram is longer than the frame") \
+    X(DROP_EXIT_DOWN, VERDICT_DROP | 5, "exit_down", "its slow path is away: closed") \
+    X(DROP_NO_METADATA, VERDICT_DROP | 6, "no_metadata", "the driver has no room for the packet's place in the chain") \
+    X(DROP_PLACE_LOST, VERDICT_DROP | 7, "place_lost", "another tc program took the packet's place in the chain away") \
     X(SLOW_NOT_IP, VERDICT_SLOW | 0, "not_ip", "ARP, LLDP, MPLS, …: not ours") \
     X(SLOW_NOT_OUR_MAC, VERDICT_SLOW | 1, "not_our_mac", "broadcast, multicast or another host's frame") \
     X(SLOW_FRAGMENT, VERDICT_SLOW | 2, "fragment", "the ports needed to decide are not in every fragment") \
     X(SLOW_L4_UNKNOWN, VERDICT_SLOW | 3, "l4_unknown", "the layer 4 header needed to decide is missing or malformed")
 /* clang-format on */
 
-/* The forwarder's own. */
+/* The ends' own. */
 /* clang-format off */
 #define FORWARD_REASONS(X) \
     X(FWD_REDIRECT, VNF_REASON(VERDICT_DONE, 0), "redirect", "sent out of an interface") \
@@ -50,7 +56,12 @@ enum verdict {
     X(FWD_SLOW_MTU, VNF_REASON(VERDICT_SLOW, 4), "mtu", "longer than the next link takes: the kernel answers") \
     X(FWD_SLOW_LOCAL, VNF_REASON(VERDICT_SLOW, 5), "not_forwarded", "for this host, or not routable by a next hop") \
     X(FWD_SLOW_NO_NEXTHOP, VNF_REASON(VERDICT_SLOW, 6), "no_nexthop", "next hop not resolved yet: the kernel resolves it") \
-    X(FWD_DROP_NO_PEER, VNF_REASON(VERDICT_DROP, 0), "no_peer", "the wire's other end is not set")
+    X(FWD_HOST, VNF_REASON(VERDICT_SLOW, 7), "host", "the chain ends at this host") \
+    X(FWD_KERNEL, VNF_REASON(VERDICT_DONE, 1), "by_kernel", "came from the slow path: sent as the kernel routed it") \
+    X(FWD_REROUTED, VNF_REASON(VERDICT_DONE, 2), "rerouted", "came from the slow path and has another destination since") \
+    X(FWD_DROP_NO_PEER, VNF_REASON(VERDICT_DROP, 0), "no_peer", "the wire's other end is not set") \
+    X(FWD_DROP_CHAIN, VNF_REASON(VERDICT_DROP, 1), "chain", "the chain ends here") \
+    X(FWD_DROP_NO_ROUTE, VNF_REASON(VERDICT_DROP, 2), "no_route", "no way to its new destination, or too long for it")
 /* clang-format on */
 
 #define CHAIN_REASON_ENUM(name, value, text, help) name = (value),

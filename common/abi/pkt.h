@@ -24,6 +24,15 @@ struct flow_key {
 };
 ABI_KEY(struct flow_key, 40);
 
+/* How deep a root looks: as deep as a stage of its chain asks for. Without PARSE_TRANSPORT
+ * pkt.l4 says no more than PKT_L4_OTHER or PKT_L4_FRAGMENT. */
+enum parse_depth {
+    PARSE_LINK,      /* ethertype alone */
+    PARSE_NETWORK,   /* addresses, protocol, fragments */
+    PARSE_TRANSPORT, /* ports, flags */
+    PARSE_QUOTED,    /* what ICMP errors quote */
+};
+
 /* How far layer 4 is known. */
 enum pkt_l4 {
     PKT_L4_PORTS,    /* TCP, UDP or SCTP: the header is whole, ports are valid */
@@ -54,11 +63,12 @@ enum pkt_csum {
 };
 
 struct pkt {
-    __u32 slot; /* where in the chain the packet is: see abi/chain.h */
-    __u32 len;  /* frame length */
+    __u32 slot;    /* where in the chain the packet is: see abi/chain.h */
+    __u32 ifindex; /* where it came in */
+    __u32 len;     /* frame length */
 
+    __u32 l3_end; /* first byte after the IP datagram; the rest of the frame is padding */
     __u16 l3_off;
-    __u16 l3_end; /* first byte after the IP datagram; the rest of the frame is padding */
     __u16 l4_off; /* valid for PKT_L4_PORTS, PKT_L4_ICMP and PKT_L4_OTHER */
     __u8 l4;      /* enum pkt_l4 */
     __u8 frag;    /* enum pkt_frag */
@@ -70,7 +80,8 @@ struct pkt {
     __u8 flags; /* enum pkt_flag */
     __u8 csum;  /* enum pkt_csum */
     __u8 vlans; /* how many tags */
-    __u8 pad;
+    __u8 port;  /* number of the interface among those with a chain, see abi/copy.h */
+    __u8 pad[2];
     __u16 vlan_tci[PKT_MAX_VLANS]; /* host order, outermost first */
 
     struct flow_key flow;
@@ -84,4 +95,4 @@ struct pkt {
     __u8 quoted_l4; /* enum pkt_l4: PORTS, OTHER, FRAGMENT, or UNREAD */
     __u8 pad2[3];
 };
-ABI_VALUE(struct pkt, 116);
+ABI_VALUE(struct pkt, 124);

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "base/bpf.hpp"
 
+#include <bpf/btf.h>
 #include <fcntl.h>
 
 #include <cstdarg>
 #include <cstdio>
+#include <cstring>
 
 namespace evnf::bpf
 {
@@ -79,6 +81,15 @@ Result<> check_adoptable(const bpf_map *map, int fd)
 
 } // namespace
 
+const Fd *MapSet::find(const std::string &name) const
+{
+    if (shared_)
+        if (const Fd *fd = shared_->find(name))
+            return fd;
+    const auto it = maps_.find(name);
+    return it == maps_.end() ? nullptr : &it->second;
+}
+
 Result<> MapSet::lend_to(bpf_object *object)
 {
     bpf_map *map = nullptr;
@@ -89,11 +100,11 @@ Result<> MapSet::lend_to(bpf_object *object)
             continue; // .rodata and the like are each object's own
         const bool is_state = bpf_map__pin_path(map) != nullptr;
         const std::string path = pin_dir_ + "/" + name;
-        auto known = maps_.find(name);
-        const bool pin = is_state && !pin_dir_.empty() && known == maps_.end();
+        const Fd *known = find(name);
+        const bool pin = is_state && !pin_dir_.empty() && !known;
         if (bpf_map__set_pin_path(map, pin ? path.c_str() : nullptr))
             return sys_error("set pin path of " + name);
-        if (known != maps_.end() && bpf_map__reuse_fd(map, known->second.get()))
+        if (known && bpf_map__reuse_fd(map, known->get()))
             return sys_error("reuse map " + name);
         if (!pin)
             continue;
@@ -112,7 +123,7 @@ Result<> MapSet::take_from(bpf_object *object)
     bpf_object__for_each_map(map, object)
     {
         const std::string name = bpf_map__name(map);
-        if (bpf_map__is_internal(map) || maps_.contains(name))
+        if (bpf_map__is_internal(map) || find(name))
             continue;
         Fd own = duplicate(bpf_map__fd(map));
         if (!own)
@@ -122,12 +133,41 @@ Result<> MapSet::take_from(bpf_object *object)
     return Unit{};
 }
 
+void MapSet::set_constants(bpf_object *object) const
+{
+    if (shared_)
+        shared_->set_constants(object);
+    const btf *types = bpf_object__btf(object);
+    bpf_map *map = nullptr;
+    bpf_object__for_each_map(map, object)
+    {
+        // libbpf calls it "<object>.rodata"; its layout is the BTF section ".rodata".
+        const std::string name = bpf_map__name(map);
+        if (!bpf_map__is_internal(map) || !name.ends_with(".rodata"))
+            continue;
+        std::size_t size = 0;
+        auto *bytes = static_cast<char *>(const_cast<void *>(bpf_map__initial_value(map, &size)));
+        const int id = btf__find_by_name_kind(types, ".rodata", BTF_KIND_DATASEC);
+        if (id < 0 || !bytes)
+            continue;
+        const btf_type *section = btf__type_by_id(types, static_cast<__u32>(id));
+        const btf_var_secinfo *var = btf_var_secinfos(section);
+        for (int i = 0; i < btf_vlen(section); ++i, ++var) {
+            const btf_type *type = btf__type_by_id(types, var->type);
+            const auto it = constants_.find(btf__name_by_offset(types, type->name_off));
+            if (it != constants_.end() && var->size == sizeof(__u32) &&
+                var->offset + var->size <= size)
+                std::memcpy(bytes + var->offset, &it->second, sizeof(__u32));
+        }
+    }
+}
+
 Result<int> MapSet::fd(const std::string &name) const
 {
-    auto it = maps_.find(name);
-    if (it == maps_.end())
+    const Fd *fd = find(name);
+    if (!fd)
         return sys_error("no BPF map named " + name, ENOENT);
-    return it->second.get();
+    return fd->get();
 }
 
 Result<> load_object(bpf_object *object, MapSet &maps)
@@ -136,11 +176,31 @@ Result<> load_object(bpf_object *object, MapSet &maps)
     LogScope log;
     if (auto r = maps.lend_to(object); !r)
         return std::move(r).context("load " + name);
+    maps.set_constants(object);
     if (int err = bpf_object__load(object); err) {
         const std::string why = log.text().empty() ? "" : "\n" + log.text();
         return sys_error("load " + name + ": the kernel refused it" + why, err);
     }
     return maps.take_from(object);
+}
+
+Result<Object> Object::load(MapSet &maps, const std::string &name, std::span<const std::byte> elf)
+{
+    LIBBPF_OPTS(bpf_object_open_opts, opts, .object_name = name.c_str());
+    Object o(bpf_object__open_mem(elf.data(), elf.size(), &opts));
+    if (!o.object_)
+        return sys_error("open BPF object " + name);
+    if (auto r = load_object(o.object_.get(), maps); !r)
+        return r.error();
+    return o;
+}
+
+Result<int> Object::program(const std::string &name) const
+{
+    const bpf_program *p = bpf_object__find_program_by_name(object_.get(), name.c_str());
+    if (!p)
+        return sys_error("no BPF program named " + name, ENOENT);
+    return bpf_program__fd(p);
 }
 
 Result<> check_sizes(int fd, std::size_t key, std::size_t value)

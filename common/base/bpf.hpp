@@ -9,6 +9,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -27,20 +28,34 @@ namespace evnf::bpf
 class MapSet
 {
 public:
-    // With an empty `pin_dir` nothing is pinned (tests).
-    explicit MapSet(std::string pin_dir) : pin_dir_(std::move(pin_dir)) {}
+    // With an empty `pin_dir` nothing is pinned (tests). Maps that `shared` has are taken
+    // from there; it must outlive this set.
+    explicit MapSet(std::string pin_dir, const MapSet *shared = nullptr)
+        : pin_dir_(std::move(pin_dir)),
+          shared_(shared)
+    {
+    }
 
     // Before load: gives the object's maps those that exist already.
     Result<> lend_to(bpf_object *object);
     // After load: keeps the maps that the object created.
     Result<> take_from(bpf_object *object);
 
+    // Constants of the objects that are loaded with this set and the sets that share it:
+    // a `const volatile __u32` of that name gets the value.
+    void set_constant(const std::string &name, __u32 value) { constants_[name] = value; }
+    void set_constants(bpf_object *object) const;
+
     // The descriptor of a map that some object has brought.
     [[nodiscard]] Result<int> fd(const std::string &name) const;
 
 private:
+    [[nodiscard]] const Fd *find(const std::string &name) const;
+
     std::string pin_dir_;
+    const MapSet *shared_;
     std::map<std::string, Fd> maps_;
+    std::map<std::string, __u32> constants_;
 };
 
 // Loads an opened object with the shared maps; the verifier's log is in the error.
@@ -74,6 +89,23 @@ private:
         void operator()(Skel *s) const { Skel::destroy(s); }
     };
     std::unique_ptr<Skel, Destroy> skel_;
+};
+
+// A BPF object without a skeleton, from the bytes of its ELF file.
+class Object
+{
+public:
+    static Result<Object> load(MapSet &maps, const std::string &name,
+                               std::span<const std::byte> elf);
+    // The descriptor of a program.
+    [[nodiscard]] Result<int> program(const std::string &name) const;
+
+private:
+    explicit Object(bpf_object *object) : object_(object) {}
+    struct Close {
+        void operator()(bpf_object *o) const { bpf_object__close(o); }
+    };
+    std::unique_ptr<bpf_object, Close> object_;
 };
 
 // Checks a map's key and value sizes against what the program is about to use.

@@ -5,6 +5,7 @@
 #include <libmnl/libmnl.h>
 #include <linux/fib_rules.h>
 #include <linux/if.h>
+#include <linux/if_arp.h>
 #include <linux/neighbour.h>
 #include <linux/rtnetlink.h>
 
@@ -194,6 +195,8 @@ Result<std::vector<Link>> Rtnl::links()
             std::memcpy(link.mac.data(), mnl_attr_get_payload(a), 6);
         link.mtu = attr.u32(IFLA_MTU);
         link.up = (info->ifi_flags & IFF_UP) != 0;
+        link.loopback = (info->ifi_flags & IFF_LOOPBACK) != 0;
+        link.ethernet = info->ifi_type == ARPHRD_ETHER;
         out.push_back(std::move(link));
     });
     if (!r)

@@ -27,6 +27,8 @@ struct Link {
     Mac mac{};
     std::uint32_t mtu = 0;
     bool up = false;
+    bool loopback = false;
+    bool ethernet = false; // frames have an Ethernet header
 };
 
 // Where the kernel sends a packet for a destination.

@@ -245,15 +245,10 @@ class LifecycleTest(LabCase):
         self.begin("""
 [[chain]]
 name = "there"
-interfaces = ["cli0"]
-stages = ["efw"]
-forward = "wire"
-wire_to = "srv1"
+path = "in(cli0) -> efw -> wire(srv1)"
 [[chain]]
 name = "back"
-interfaces = ["srv1"]
-forward = "wire"
-wire_to = "cli0"
+path = "in(srv1) -> wire(cli0)"
 [efw]
 default = "accept"
 rules = ["tcp dport 8080 drop"]
@@ -272,14 +267,12 @@ rules = ["tcp dport 8080 drop"]
         self.begin("""
 [[chain]]
 name = "pin"
-interfaces = ["cli0"]
-stages = []
-forward = "hairpin"
+path = "in(cli0) -> hairpin"
 """)
         received = self.lab.client.link("eth0")[0]
         self.lab.client.run("python3", "-c", SEND, "10.0.99.9", "9", "3")
         time.sleep(0.2)
-        self.assertEqual(self.reason("pin", "forward", "redirect"), 3)
+        self.assertEqual(self.reason("pin", "hairpin", "redirect"), 3)
         self.assertGreaterEqual(self.lab.client.link("eth0")[0] - received, 3)
 
     def test_api_is_for_its_group_only(self):

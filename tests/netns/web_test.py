@@ -94,8 +94,8 @@ class WebTest(LabCase):
     def check_sums(self):
         """Every packet that an end sent or received since setUp is in the counters."""
         n = {key: value - self.start[key] for key, value in self.snapshot().items()}
-        for chain, names in (("in", ["root@cli0", "efw", "elb", "forward"]),
-                             ("back", ["elb", "forward"])):
+        for chain, names in (("in", ["root@cli0", "efw", "elb", "out"]),
+                             ("back", ["elb", "out"])):
             for name in names:
                 verdicts = sum(n[chain, name, v] for v in ("next", "drop", "slow", "done"))
                 self.assertEqual(verdicts, n[chain, name, "packets"])
@@ -106,10 +106,10 @@ class WebTest(LabCase):
         self.assertEqual(n["in", "root@cli0", "packets"], n["client", "sent"])
         self.assertEqual(n["back", "root@srv1", "packets"], n["server1", "sent"])
         self.assertEqual(n["back", "root@srv2", "packets"], n["server2", "sent"])
-        self.assertEqual(n["back", "forward", "done"] + n["cli0", "kernel sent"],
+        self.assertEqual(n["back", "out", "done"] + n["cli0", "kernel sent"],
                          n["client", "received"])
         self.assertEqual(
-            n["in", "forward", "done"] + n["srv1", "kernel sent"] + n["srv2", "kernel sent"],
+            n["in", "out", "done"] + n["srv1", "kernel sent"] + n["srv2", "kernel sent"],
             n["server1", "received"] + n["server2", "received"])
 
     def test_requests_survive_the_daemon(self):

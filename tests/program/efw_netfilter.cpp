@@ -38,13 +38,13 @@ void sh(const std::string &command)
     REQUIRE(std::system(command.c_str()) == 0);
 }
 
-std::string range(const efw::PortRange &r)
+std::string range(const match::PortRange &r)
 {
     return std::to_string(r.low) + "-" + std::to_string(r.high);
 }
 
-// The rule in nft's own language, which counts and ends; "" if nft cannot say it.
-std::string nft_rule(const efw::Rule &r)
+// The match in nft's own language, which counts and ends; "" if nft cannot say it.
+std::string nft_rule(const match::Match &r)
 {
     std::string out;
     const std::string ip = r.family == 4 ? "ip" : "ip6";
@@ -89,7 +89,7 @@ public:
         file << "flush ruleset\ntable netdev t {\n chain c {\n"
              << "  type filter hook ingress device a1 priority 0; policy accept;\n";
         for (const auto &r : rules)
-            file << "  " << nft_rule(r.numbered.rule) << "\n";
+            file << "  " << nft_rule(r.rule.match) << "\n";
         file << "  counter drop\n }\n}\n"; // the default
         file.close();
         sh(std::string("nft -f ") + path);
@@ -210,8 +210,8 @@ TEST_CASE("efw and netfilter decide by the same rule")
         const json ours = efw->show(section);
         REQUIRE(theirs.size() == ordered.size() + 1);
         for (std::size_t i = 0; i < ordered.size(); ++i) {
-            INFO("round " << round << ", rule: " << text_of(ordered[i].numbered.rule)
-                          << "\nnft: " << nft_rule(ordered[i].numbered.rule));
+            INFO("round " << round << ", rule: " << text_of(ordered[i].rule)
+                          << "\nnft: " << nft_rule(ordered[i].rule.match));
             CHECK(ours["rules"][i]["packets"] == theirs[i]);
             by_rule += theirs[i];
         }

@@ -5,42 +5,20 @@
 
 #include <linux/bpf.h>
 
-#include <array>
 #include <atomic>
 #include <thread>
 
 #include "abi/chain.h"
 #include "support/efw_model.hpp"
+#include "support/stage_bench.hpp"
 #include "vnfs/vnf.hpp"
 
 using namespace evnf;
 using namespace evnf::efw;
+using test::must;
 
 namespace
 {
-
-constexpr __u32 slot = 1;      // efw's
-constexpr __u32 next_slot = 2; // a program that transmits, so that "next" can be seen
-
-template <class T>
-T must(Result<T> result)
-{
-    if (!result)
-        FAIL(result.error().message());
-    return *std::move(result);
-}
-
-Fd transmitter()
-{
-    const std::array<bpf_insn, 2> code{
-        bpf_insn{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = XDP_TX},
-        bpf_insn{.code = BPF_JMP | BPF_EXIT}};
-    // As of the stages: a prog array holds programs of one attach type.
-    LIBBPF_OPTS(bpf_prog_load_opts, opts, .expected_attach_type = BPF_XDP);
-    Fd fd(bpf_prog_load(BPF_PROG_TYPE_XDP, "transmit", "GPL", code.data(), code.size(), &opts));
-    REQUIRE(fd);
-    return fd;
-}
 
 json section_of(const std::vector<Rule> &rules, const std::string &otherwise,
                 const json &running = nullptr)
@@ -51,54 +29,16 @@ json section_of(const std::vector<Rule> &rules, const std::string &otherwise,
     return must(find_vnf("efw")->check({{"default", otherwise}, {"rules", texts}}, running));
 }
 
-// efw alone in a chain, with the packet put where the root would have put it.
-class Bench
+class Bench : public test::StageBench
 {
 public:
     explicit Bench(const json &section)
-        : fast_path_(must(find_vnf("efw")->load(maps_, section, nullptr))),
-          next_(transmitter()),
-          reasons_(must(bpf::PerCpuCounters<counter>::bind(maps_, "slot_counters"))),
-          counters_(must(bpf::PerCpuCounters<counter>::bind(maps_, "efw_counters"))),
-          scratch_(must(bpf::possible_cpus()))
+        : StageBench("efw", section),
+          counters_(must(bpf::PerCpuCounters<counter>::bind(maps(), "efw_counters")))
     {
-        auto successors = must(bpf::Map<__u32, __u32>::bind(maps_, "slot_next"));
-        must(successors.put(slot, next_slot));
-        auto programs = must(bpf::Map<__u32, __u32>::bind(maps_, "slot_programs"));
-        must(programs.put(next_slot, static_cast<__u32>(next_.get())));
     }
 
-    FastPath &fast_path() { return *fast_path_; }
-
-    __u32 run(pkt p, unsigned repeat = 1)
-    {
-        p.slot = slot;
-        for (auto &cpu : scratch_)
-            std::memcpy(cpu.bytes, &p, sizeof p);
-        const __u32 zero = 0;
-        REQUIRE(bpf_map_update_elem(must(maps_.fd("pkt_scratch")), &zero, scratch_.data(), 0) == 0);
-        std::array<char, 64> frame{};
-        bpf_test_run_opts opts{};
-        opts.sz = sizeof opts;
-        opts.data_in = frame.data();
-        opts.data_size_in = frame.size();
-        opts.repeat = static_cast<int>(repeat);
-        REQUIRE(bpf_prog_test_run_opts(fast_path_->program(), &opts) == 0);
-        return opts.retval;
-    }
-
-    [[nodiscard]] counter reason(__u32 r) const
-    {
-        return reasons_.sum(slot * CHAIN_MAX_REASONS + r);
-    }
     [[nodiscard]] counter rule(__u32 index) const { return counters_.sum(index); }
-    [[nodiscard]] __u64 packets() const
-    {
-        __u64 all = 0;
-        for (__u32 r = 0; r < CHAIN_MAX_REASONS; ++r)
-            all += reason(r).packets;
-        return all;
-    }
     [[nodiscard]] __u64 counted() const
     {
         __u64 all = 0;
@@ -108,15 +48,7 @@ public:
     }
 
 private:
-    struct PerCpu { // the kernel rounds a value up to eight bytes
-        alignas(8) char bytes[(sizeof(pkt) + 7) / 8 * 8];
-    };
-    bpf::MapSet maps_{""};
-    std::unique_ptr<FastPath> fast_path_;
-    Fd next_;
-    bpf::PerCpuCounters<counter> reasons_;
     bpf::PerCpuCounters<counter> counters_;
-    std::vector<PerCpu> scratch_;
 };
 
 __u32 action_reason(efw_action action, bool by_default)
@@ -130,18 +62,6 @@ __u32 action_reason(efw_action action, bool by_default)
         return by_default ? EFW_SLOW_DEFAULT : EFW_SLOW_RULE;
     }
     return CHAIN_MAX_REASONS;
-}
-
-__u32 verdict_of(__u32 reason)
-{
-    switch (reason & VERDICT_MASK) {
-    case VERDICT_NEXT:
-        return XDP_TX;
-    case VERDICT_SLOW:
-        return XDP_PASS;
-    default:
-        return XDP_DROP;
-    }
 }
 
 struct Expected {
@@ -167,12 +87,8 @@ Expected expect(const std::vector<Rule> &rules, const json &section, efw_action 
 
 void check_packet(Bench &bench, const Expected &expected, const pkt &p)
 {
-    const counter reason = bench.reason(expected.reason);
     const counter rule = expected.counter ? bench.rule(*expected.counter) : counter{};
-    const __u32 verdict = bench.run(p);
-    REQUIRE(verdict == verdict_of(expected.reason));
-    REQUIRE(bench.reason(expected.reason).packets == reason.packets + 1);
-    REQUIRE(bench.reason(expected.reason).bytes == reason.bytes + p.len);
+    bench.check_packet(expected.reason, p);
     if (!expected.counter)
         return;
     REQUIRE(bench.rule(*expected.counter).packets == rule.packets + 1);

@@ -78,7 +78,9 @@ public:
     }
     void link(__u32 from, __u32 to)
     {
-        must(must(bpf::Map<__u32, __u32>::bind(maps, "slot_next")).put(from, to));
+        auto next = must(bpf::Map<__u32, __u32>::bind(maps, "slot_next"));
+        for (__u32 output = 0; output < CHAIN_OUTPUTS; ++output)
+            must(next.put(from * CHAIN_OUTPUTS + output, to));
     }
 
     Ran run(const Bytes &in, unsigned ifindex = 0)

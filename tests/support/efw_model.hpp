@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// What efw is to decide, written as plainly as can be: rule after rule, bit after bit.
+// What rules are to decide, written as plainly as can be: rule after rule, bit after bit.
 // It shares nothing with the compiler and the fast path but the layout of struct pkt.
 #pragma once
 
@@ -40,28 +40,28 @@ inline bool in_prefix(const Prefix &p, const ip_addr &a)
     return true;
 }
 
-enum class Match { no, yes, unseen };
+enum class Seen { no, yes, unseen };
 
-inline Match match(const Rule &r, const pkt &p)
+inline Seen look(const match::Match &r, const pkt &p)
 {
     if (r.family && r.family != p.flow.family)
-        return Match::no;
+        return Seen::no;
     if (r.src && !in_prefix(*r.src, p.flow.saddr))
-        return Match::no;
+        return Seen::no;
     if (r.dst && !in_prefix(*r.dst, p.flow.daddr))
-        return Match::no;
+        return Seen::no;
     if (r.protocol && p.l4 == PKT_L4_UNREAD)
-        return Match::unseen;
+        return Seen::unseen;
     if (r.protocol && *r.protocol != p.flow.proto)
-        return Match::no;
+        return Seen::no;
     if (!r.sport && !r.dport)
-        return Match::yes;
+        return Seen::yes;
     if (p.frag != PKT_FRAG_NONE || p.l4 == PKT_L4_BAD)
-        return Match::unseen;
-    auto in = [](const std::optional<PortRange> &range, __be16 port) {
+        return Seen::unseen;
+    auto in = [](const std::optional<match::PortRange> &range, __be16 port) {
         return !range || (range->low <= ntohs(port) && ntohs(port) <= range->high);
     };
-    return in(r.sport, p.flow.sport) && in(r.dport, p.flow.dport) ? Match::yes : Match::no;
+    return in(r.sport, p.flow.sport) && in(r.dport, p.flow.dport) ? Seen::yes : Seen::no;
 }
 
 constexpr int by_default = -1; // no rule matched
@@ -76,10 +76,10 @@ inline int decide(const std::vector<Rule> &rules, const pkt &p)
     std::stable_sort(order.begin(), order.end(),
                      [&](auto a, auto b) { return rules[a].priority < rules[b].priority; });
     for (const auto i : order) {
-        const Match m = match(rules[i], p);
-        if (m == Match::unseen)
+        const Seen m = look(rules[i].match, p);
+        if (m == Seen::unseen)
             return cannot_tell;
-        if (m == Match::yes)
+        if (m == Seen::yes)
             return static_cast<int>(i);
     }
     return by_default;
@@ -123,39 +123,46 @@ inline std::uint16_t any_port(Random &random)
     return below(random, 8) ? some[below(random, 10)] : static_cast<std::uint16_t>(random());
 }
 
-inline std::optional<PortRange> any_range(Random &random)
+inline std::optional<match::PortRange> any_range(Random &random)
 {
     if (below(random, 2))
         return std::nullopt;
     const std::uint16_t a = any_port(random);
     const std::uint16_t b = below(random, 2) ? a : any_port(random);
-    return PortRange{std::min(a, b), std::max(a, b)};
+    return match::PortRange{std::min(a, b), std::max(a, b)};
+}
+
+inline match::Match any_match(Random &random)
+{
+    static constexpr std::uint8_t protocols[] = {6, 6, 6, 17, 17, 132, 47, 0, 255, 50};
+    match::Match m;
+    const int family = below(random, 3) ? 4 : 6;
+    if (below(random, 2))
+        m.src = any_prefix(random, family);
+    if (below(random, 2))
+        m.dst = any_prefix(random, m.src ? m.src->address.family() : family);
+    if (m.src || m.dst)
+        m.family = (m.src ? m.src : m.dst)->address.family();
+    else if (below(random, 4) == 0)
+        m.family = family;
+    if (below(random, 4))
+        m.protocol = protocols[below(random, 10)];
+    else if (m.family && below(random, 2))
+        m.protocol = static_cast<std::uint8_t>(m.family == 4 ? 1 : 58); // ICMP, ICMPv6
+    if (m.protocol == 6 || m.protocol == 17 || m.protocol == 132) {
+        m.sport = any_range(random);
+        m.dport = any_range(random);
+    }
+    return m;
 }
 
 inline Rule any_rule(Random &random)
 {
-    static constexpr std::uint8_t protocols[] = {6, 6, 6, 17, 17, 132, 47, 0, 255, 50};
+    static constexpr efw_action actions[] = {EFW_ACCEPT, EFW_DROP, EFW_SLOW};
     Rule r;
-    const int family = below(random, 3) ? 4 : 6;
     if (below(random, 3) == 0)
         r.priority = below(random, 5) * 50;
-    if (below(random, 2))
-        r.src = any_prefix(random, family);
-    if (below(random, 2))
-        r.dst = any_prefix(random, r.src ? r.src->address.family() : family);
-    if (r.src || r.dst)
-        r.family = (r.src ? r.src : r.dst)->address.family();
-    else if (below(random, 4) == 0)
-        r.family = family;
-    if (below(random, 4))
-        r.protocol = protocols[below(random, 10)];
-    else if (r.family && below(random, 2))
-        r.protocol = static_cast<std::uint8_t>(r.family == 4 ? 1 : 58); // ICMP, ICMPv6
-    if (r.protocol == 6 || r.protocol == 17 || r.protocol == 132) {
-        r.sport = any_range(random);
-        r.dport = any_range(random);
-    }
-    static constexpr efw_action actions[] = {EFW_ACCEPT, EFW_DROP, EFW_SLOW};
+    r.match = any_match(random);
     r.action = actions[below(random, 3)];
     if (below(random, 5) == 0)
         r.comment = "réponse " + std::to_string(below(random, 100));
@@ -180,7 +187,9 @@ inline std::vector<Rule> any_rules(Random &random, std::size_t most)
 inline ip_addr edge_address(Random &random, const std::vector<Rule> &rules, int family)
 {
     const Rule *r = rules.empty() ? nullptr : &rules[random() % rules.size()];
-    const auto &prefix = !r ? std::optional<Prefix>() : below(random, 2) ? r->src : r->dst;
+    const auto &prefix = !r                 ? std::optional<Prefix>()
+                         : below(random, 2) ? r->match.src
+                                            : r->match.dst;
     if (!prefix || prefix->address.family() != family)
         return any_address(random, family).raw();
     ip_addr a = prefix->address.raw();

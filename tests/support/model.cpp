@@ -66,7 +66,7 @@ Walk walk(const View &v, std::size_t at, unsigned number)
 {
     Walk w{at, number};
     for (int count = 0; is_extension(w.number); ++count) {
-        if (w.frag == PKT_FRAG_LATER || count == PKT_MAX_EXTHDRS || !v.has(w.at, 8)) {
+        if (w.frag != PKT_FRAG_NONE || count == PKT_MAX_EXTHDRS || !v.has(w.at, 8)) {
             w.l4 = PKT_L4_UNREAD;
             return w;
         }

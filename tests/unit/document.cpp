@@ -13,10 +13,9 @@ using namespace evnf;
 namespace
 {
 
-json chain(const std::string &name, const std::vector<std::string> &interfaces,
-           const std::vector<std::string> &stages)
+json chain(const std::string &name, const std::string &path)
 {
-    return {{"name", name}, {"interfaces", interfaces}, {"stages", stages}};
+    return {{"name", name}, {"path", path}};
 }
 
 json document(const std::vector<json> &chains)
@@ -34,37 +33,36 @@ std::string refusal(const json &j)
 
 TEST_CASE("a document is completed and then stays as it is")
 {
-    const json d = *check_document(document({chain("in", {"eth0"}, {"efw", "elb"})}), nullptr);
-    CHECK(d["chain"][0]["forward"] == "route");
+    const json d = *check_document(
+        document({chain("in", "in( eth0 )->efw->elb->out;in(eth1)->elb->out")}), nullptr);
+    CHECK(d["chain"][0]["path"] == "in(eth0) -> efw -> elb -> out; in(eth1) -> elb -> out");
     CHECK(d["chain"][0]["xdp"] == "native");
     CHECK(d["efw"]["default"] == "slow");
     CHECK(*check_document(d, d) == d);
     CHECK(diff_documents(d, d).empty());
     CHECK(diff_documents(nullptr, d) ==
-          std::vector<std::string>{"+ chain in: eth0 -> efw -> elb -> route"});
+          std::vector<std::string>{
+              "+ chain in: in(eth0) -> efw -> elb -> out; in(eth1) -> elb -> out"});
 }
 
 TEST_CASE("a document that is wrong is refused at the place")
 {
-    CHECK(refusal({{"efv", 1}}) == "/efv: 'efv' is not a section: there is chain, efw, elb");
-    CHECK(refusal(document({chain("in", {"eth0"}, {"efx"})})) ==
-          "/chain/0/stages/0: no VNF is named 'efx': there is efw, elb");
-    CHECK(refusal(document({chain("in", {"eth0"}, {}), chain("b", {"eth0"}, {})})) ==
-          "/chain/1/interfaces/0: 'eth0' has a chain already");
-    CHECK(refusal(document({chain("in", {"eth0"}, {}), chain("in", {"eth1"}, {})})) ==
+    CHECK(refusal({{"efv", 1}})
+              .starts_with("/efv: 'efv' is not a section: there is chain, efw, elb"));
+    CHECK(refusal(document({chain("in", "in(eth0) -> out"), chain("b", "in(eth0) -> out")})) ==
+          "/chain/1/path: 'eth0' has a chain already");
+    CHECK(refusal(document({chain("in", "in(eth0) -> out"), chain("in", "in(eth1) -> out")})) ==
           "/chain/1/name: two chains are named 'in'");
-    CHECK(refusal(document({chain("in", {}, {})})).starts_with("/chain/0: "));
-    CHECK(refusal(document({chain("a b", {"eth0"}, {})})).starts_with("/chain/0/name: "));
-    CHECK(refusal(document({chain("in", {"eth0"}, {"efw", "efw"})})) ==
-          "/chain/0/stages/1: 'efw' is named twice");
-    json bad = chain("in", {"eth0"}, {});
-    bad["forward"] = "wire";
-    CHECK(refusal(document({bad})).starts_with("/chain/0: a wire needs wire_to"));
-    bad["forward"] = "bridge";
-    CHECK(refusal(document({bad})).starts_with("/chain/0/forward: 'bridge'"));
-    bad = chain("in", {"eth0"}, {});
+    CHECK(refusal(document({chain("a b", "in(eth0) -> out")})).starts_with("/chain/0/name: "));
+    json bad = chain("i", "in(eth0) -> out");
     bad["stage"] = 1;
     CHECK(refusal(document({bad})).starts_with("/chain/0/stage: 'stage' is not a key"));
+    bad = chain("i", "in(eth0) -> out");
+    bad["nodes"] = json::array();
+    CHECK(refusal(document({bad})).starts_with("/chain/0: a chain has a path"));
+    bad = chain("i", "in(eth0) -> out");
+    bad["xdp"] = "fast";
+    CHECK(refusal(document({bad})) == "/chain/0/xdp: xdp is native or generic");
     json rules = document({});
     rules["efw"] = {{"rules", {"tcp dport 80 accept", "tcp dport x drop"}}};
     const auto r = check_document(rules, nullptr);
@@ -72,6 +70,25 @@ TEST_CASE("a document that is wrong is refused at the place")
     CHECK(r.error().where == "/efw/rules/1");
     CHECK(r.error().offset == 10);
     CHECK(r.error().length == 1);
+}
+
+TEST_CASE("instances have names, and rules of their own")
+{
+    json d = document({chain("i", "in(eth0) -> edge -> efw -> out")});
+    d["edge"] = {{"vnf", "efw"}, {"default", "drop"}};
+    const json checked = *check_document(d, nullptr);
+    CHECK(checked["edge"]["vnf"] == "efw");
+    CHECK(checked["edge"]["default"] == "drop");
+    CHECK(checked["efw"]["default"] == "slow");
+    CHECK(*check_document(checked, checked) == checked);
+    CHECK(diff_documents(nullptr, checked) ==
+          std::vector<std::string>{"+ chain i: in(eth0) -> edge -> efw -> out",
+                                   "+ instance edge of efw", "~ edge: efw default slow -> drop"});
+    d["edge"]["vnf"] = "nonsense";
+    CHECK(refusal(d).starts_with("/edge/vnf: there is no VNF \"nonsense\""));
+    json in = document({});
+    in["in"] = {{"vnf", "efw"}};
+    CHECK(refusal(in).starts_with("/in: 'in': a name is"));
 }
 
 TEST_CASE("the order of rules of one priority is part of the document")
@@ -89,18 +106,19 @@ TEST_CASE("the order of rules of one priority is part of the document")
 
 TEST_CASE("a place keeps its slot while others come and go")
 {
-    const auto chains = [](const std::vector<json> &c) {
-        return chains_of(*check_document(document(c), nullptr));
+    const auto chains = [](const std::string &path) {
+        return chains_of(*check_document(document({chain("c", path)}), nullptr));
     };
     std::vector<unsigned> fresh;
-    const Slots first = allot_slots(chains({chain("in", {"eth0"}, {"elb"})}), {}, fresh);
+    const Slots first = allot_slots(chains("in(eth0) -> efw -> out"), {}, fresh);
     CHECK(fresh == std::vector<unsigned>{1, 2, 3});
     fresh.clear();
     const Slots second =
-        allot_slots(chains({chain("in", {"eth0", "eth1"}, {"efw", "elb"})}), first, fresh);
+        allot_slots(chains("in(eth0) -> elb -> efw -> out; in(eth1) -> elb -> out"), first, fresh);
     for (const auto &[place, slot] : first)
         CHECK(second.at(place) == slot);
-    CHECK(fresh == std::vector<unsigned>{4, 5});
+    CHECK(fresh == std::vector<unsigned>{4, 5, 6});
+    CHECK(second.contains("c/elb#2"));
 }
 
 TEST_CASE("the kept state is read back, and a damaged one is refused")

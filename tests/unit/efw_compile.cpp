@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <bit>
 
+#include "match/compile.hpp"
 #include "support/efw_model.hpp"
-#include "vnfs/efw/compile.hpp"
 
 using namespace evnf;
 using namespace evnf::efw;
@@ -14,19 +14,23 @@ using namespace evnf::efw;
 namespace
 {
 
-std::vector<NumberedRule> numbered(const std::vector<Rule> &rules)
+// In order of evaluation; each counts in one counter more than its place in `rules`.
+std::unique_ptr<match_tables> compiled(const std::vector<Rule> &rules, efw_action otherwise)
 {
-    std::vector<NumberedRule> out;
+    std::vector<std::pair<unsigned, match::Entry>> entries;
     for (const auto &r : rules)
-        out.push_back({r, static_cast<std::uint16_t>(out.size() + 1)});
-    std::stable_sort(out.begin(), out.end(), [](const auto &a, const auto &b) {
-        return a.rule.priority < b.rule.priority;
-    });
-    return out;
+        entries.push_back(
+            {r.priority, {r.match, r.action, static_cast<std::uint16_t>(entries.size() + 1)}});
+    std::stable_sort(entries.begin(), entries.end(),
+                     [](const auto &a, const auto &b) { return a.first < b.first; });
+    std::vector<match::Entry> ordered;
+    for (const auto &[priority, entry] : entries)
+        ordered.push_back(entry);
+    return match::compile(ordered, {otherwise, 0});
 }
 
 // The last interval that does not begin after the address.
-const efw_bits &bits_of(const efw_addr_table &t, const ip_addr &a)
+const match_bits &bits_of(const match_addr_table &t, const ip_addr &a)
 {
     std::size_t at = 0;
     for (std::size_t i = 0; i < t.intervals; ++i) {
@@ -40,28 +44,28 @@ const efw_bits &bits_of(const efw_addr_table &t, const ip_addr &a)
     return t.bits[t.class_of[at]];
 }
 
-const efw_bits &bits_of(const efw_port_table &t, const pkt &p, __be16 port)
+const match_bits &bits_of(const match_port_table &t, const pkt &p, __be16 port)
 {
-    return t.bits[p.l4 == PKT_L4_PORTS ? t.class_of[ntohs(port)] : EFW_NO_PORT];
+    return t.bits[p.l4 == PKT_L4_PORTS ? t.class_of[ntohs(port)] : MATCH_NO_PORT];
 }
 
 // The counter of the rule that decides, or model::cannot_tell.
-int decide(const efw_tables &t, const pkt &p)
+int decide(const match_tables &t, const pkt &p)
 {
     const bool v4 = p.flow.family == 4;
     const bool unread = p.l4 == PKT_L4_UNREAD;
     const bool ports = p.frag == PKT_FRAG_NONE && p.l4 != PKT_L4_BAD && !unread;
-    const efw_bits &proto =
+    const match_bits &proto =
         unread ? (v4 ? t.any_proto4 : t.any_proto6) : (v4 ? t.proto4 : t.proto6)[p.flow.proto];
     std::size_t i = 0;
     for (; i < t.rules; ++i) {
-        auto has = [&](const efw_bits &b) { return b.word[i / 64] >> i % 64 & 1; };
+        auto has = [&](const match_bits &b) { return b.word[i / 64] >> i % 64 & 1; };
         if (has(bits_of(t.src, p.flow.saddr)) && has(bits_of(t.dst, p.flow.daddr)) && has(proto) &&
             (!ports ||
              (has(bits_of(t.sport, p, p.flow.sport)) && has(bits_of(t.dport, p, p.flow.dport)))))
             break;
     }
-    const int unseen = (ports ? 0 : EFW_RULE_PORTS) | (unread ? EFW_RULE_PROTO : 0);
+    const int unseen = (ports ? 0 : MATCH_RULE_PORTS) | (unread ? MATCH_RULE_PROTO : 0);
     return t.rule[i].flags & unseen ? model::cannot_tell : t.rule[i].counter;
 }
 
@@ -73,7 +77,7 @@ TEST_CASE("the tables decide as the rules do, one after another")
     unsigned decided[3] = {};
     for (int round = 0; round < 300; ++round) {
         const auto rules = model::any_rules(random, round % 10 ? 12 : 150);
-        const auto tables = compile(numbered(rules), EFW_SLOW);
+        const auto tables = compiled(rules, EFW_SLOW);
         for (int i = 0; i < 100; ++i) {
             const pkt p = model::any_packet(random, rules);
             const int expected = model::decide(rules, p);
@@ -91,7 +95,7 @@ TEST_CASE("the intervals are sorted, padded to a power of two, and start at zero
 {
     model::Random random(4);
     for (int round = 0; round < 100; ++round) {
-        const auto tables = compile(numbered(model::any_rules(random, 60)), EFW_DROP);
+        const auto tables = compiled(model::any_rules(random, 60), EFW_DROP);
         for (const auto *t : {&tables->src, &tables->dst}) {
             REQUIRE(std::has_single_bit(t->intervals));
             REQUIRE((t->start[0].high == 0 && t->start[0].low == 0));
@@ -105,7 +109,7 @@ TEST_CASE("the intervals are sorted, padded to a power of two, and start at zero
 TEST_CASE("a table holds the most rules there may be, all different")
 {
     std::vector<Rule> rules;
-    for (unsigned i = 0; i < EFW_MAX_RULES; ++i) {
+    for (unsigned i = 0; i < MATCH_MAX_RULES; ++i) {
         const std::string n = std::to_string(i / 250) + "." + std::to_string(i % 250);
         auto rule =
             parse_rule("ip saddr 10.1." + n + " ip daddr 10.2." + n + " tcp sport " +
@@ -113,18 +117,18 @@ TEST_CASE("a table holds the most rules there may be, all different")
         REQUIRE(rule);
         rules.push_back(*rule);
     }
-    const auto tables = compile(numbered(rules), EFW_ACCEPT);
+    const auto tables = compiled(rules, EFW_ACCEPT);
     CHECK(tables->words == 16);
-    CHECK(tables->rule[EFW_MAX_RULES].action == EFW_ACCEPT);
-    CHECK(tables->rule[EFW_MAX_RULES].flags == 0);
-    CHECK(tables->src.intervals <= EFW_INTERVALS);
+    CHECK(tables->rule[MATCH_MAX_RULES].action == EFW_ACCEPT);
+    CHECK(tables->rule[MATCH_MAX_RULES].flags == 0);
+    CHECK(tables->src.intervals <= MATCH_INTERVALS);
     for (std::size_t i = 0; i < rules.size(); ++i) {
         pkt p{};
         p.flow.family = 4;
         p.flow.proto = IPPROTO_TCP;
-        p.flow.saddr = rules[i].src->address.raw();
-        p.flow.daddr = rules[i].dst->address.raw();
-        p.flow.sport = p.flow.dport = htons(rules[i].dport->low);
+        p.flow.saddr = rules[i].match.src->address.raw();
+        p.flow.daddr = rules[i].match.dst->address.raw();
+        p.flow.sport = p.flow.dport = htons(rules[i].match.dport->low);
         REQUIRE(decide(*tables, p) == static_cast<int>(i) + 1);
     }
 }

@@ -60,11 +60,11 @@ TEST_CASE("a rule has one canonical text")
 
 TEST_CASE("icmp and addresses settle the family")
 {
-    CHECK(parse_rule("icmp drop")->family == 4);
-    CHECK(parse_rule("icmpv6 drop")->family == 6);
-    CHECK(parse_rule("saddr 192.0.2.1 drop")->family == 4);
-    CHECK(parse_rule("daddr 2001:db8::1 drop")->family == 6);
-    CHECK(parse_rule("tcp drop")->family == 0);
+    CHECK(parse_rule("icmp drop")->match.family == 4);
+    CHECK(parse_rule("icmpv6 drop")->match.family == 6);
+    CHECK(parse_rule("saddr 192.0.2.1 drop")->match.family == 4);
+    CHECK(parse_rule("daddr 2001:db8::1 drop")->match.family == 6);
+    CHECK(parse_rule("tcp drop")->match.family == 0);
 }
 
 TEST_CASE("a wrong rule is refused at the word")

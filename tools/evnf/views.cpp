@@ -26,13 +26,7 @@ std::string text(const json &s)
 // "cli0 -> root -> efw -> elb -> forward (route)"
 std::string drawing(const json &chain)
 {
-    std::string line;
-    for (const auto &interface : chain["interfaces"])
-        line += (line.empty() ? "" : ", ") + text(interface);
-    line += " -> root";
-    for (const auto &stage : chain["stages"])
-        line += " -> " + text(stage);
-    return line + " -> forward (" + text(chain["forward"]) + ")";
+    return text(chain["path"]);
 }
 
 void add_slot_rows(const json &slot, Rows &rows)

@@ -40,13 +40,11 @@ CONFIG = """\
 # back through the load balancer, which gives the answers the service's address again.
 [[chain]]
 name = "in"
-interfaces = ["cli0"]
-stages = ["efw", "elb"]
+path = "in(cli0) -> efw -> elb -> out"
 
 [[chain]]
 name = "back"
-interfaces = ["srv1", "srv2"]
-stages = ["elb"]
+path = "in(srv1, srv2) -> elb -> out"
 """
 
 

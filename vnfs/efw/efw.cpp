@@ -2,7 +2,9 @@
 // efw for the daemon: loads the fast path and swaps its ruleset.
 #include <set>
 
+#include "base/text.hpp"
 #include "efw.skel.h"
+#include "match/compile.hpp"
 #include "vnfs/efw/section.hpp"
 
 namespace evnf::efw
@@ -36,25 +38,18 @@ public:
 
     Result<> apply(const json &section) override
     {
-        std::vector<NumberedRule> rules;
+        std::vector<match::Entry> rules;
         std::set<unsigned> counting;
         for (const auto &r : ordered_rules(section)) {
-            rules.push_back(r.numbered);
-            counting.insert(r.numbered.counter);
+            rules.push_back({r.rule.match, r.rule.action, r.counter});
+            counting.insert(r.counter);
         }
         for (const unsigned counter : counting)
             if (!counting_.contains(counter))
                 if (auto r = counters_.clear(counter); !r)
                     return r;
-        const auto tables = compile(rules, default_action(section));
-        const Fd inner(bpf_map_create(BPF_MAP_TYPE_ARRAY, "efw_tables", sizeof(__u32),
-                                      sizeof(efw_tables), 1, nullptr));
-        if (!inner)
-            return sys_error("make room for the ruleset");
-        const __u32 zero = 0;
-        if (bpf_map_update_elem(inner.get(), &zero, tables.get(), BPF_ANY))
-            return sys_error("fill the ruleset");
-        if (auto r = bpf::put_inner(ruleset_, 0, inner.get()); !r)
+        const auto tables = match::compile(rules, {default_action(section), default_counter});
+        if (auto r = match::put_tables(ruleset_, *tables); !r)
             return r;
         counting_ = std::move(counting);
         return Unit{};
@@ -62,14 +57,14 @@ public:
 
     [[nodiscard]] json show(const json &section) const override
     {
-        const counter otherwise = counters_.sum(0);
+        const counter otherwise = counters_.sum(default_counter);
         json rules = json::array();
         for (const auto &r : ordered_rules(section)) {
-            const counter c = counters_.sum(r.numbered.counter);
+            const counter c = counters_.sum(r.counter);
             rules.push_back({{"id", r.id},
-                             {"rule", text_of(r.numbered.rule)},
-                             {"priority", r.numbered.rule.priority},
-                             {"action", std::string(action_text(r.numbered.rule.action))},
+                             {"rule", text_of(r.rule)},
+                             {"priority", r.rule.priority},
+                             {"action", std::string(action_text(r.rule.action))},
                              {"packets", c.packets},
                              {"bytes", c.bytes}});
         }
@@ -123,12 +118,32 @@ Result<std::unique_ptr<FastPath>> load(bpf::MapSet &maps, const json &section, c
     return std::unique_ptr<FastPath>(std::move(fast_path));
 }
 
+std::vector<Destination> destinations(const json &section)
+{
+    std::vector<Destination> out;
+    for (std::size_t i = 0; i < section["rules"].size(); ++i) {
+        const auto text = section["rules"][i]["rule"].get<std::string>();
+        if (const auto rule = parse_rule(text))
+            out.push_back(destination_of(rule->match, "rule " + in_quotes(text),
+                                         "/rules/" + std::to_string(i)));
+    }
+    return out;
+}
+
+bool accepts_all(const json &section)
+{
+    return section["rules"].empty() && section["default"] == "accept";
+}
+
 const VnfType type{.name = "efw",
+                   .descriptor = {.drops = true},
                    .reasons = {EFW_REASONS(EVNF_REASON_ROW)},
                    .routes = section_routes(),
                    .check = check_section,
                    .diff = diff_sections,
-                   .load = load};
+                   .load = load,
+                   .matches = destinations,
+                   .idle = accepts_all};
 const Registration registration(type);
 
 } // namespace

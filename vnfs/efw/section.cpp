@@ -5,6 +5,7 @@
 #include <map>
 #include <set>
 
+#include "abi/match.h"
 #include "base/text.hpp"
 
 namespace evnf::efw
@@ -115,16 +116,16 @@ Result<json> check_section(const json &section, const json &running)
     const json items = given.value("rules", json::array());
     if (!items.is_array())
         return bad_input("rules are an array of strings", "/rules");
-    if (items.size() > EFW_MAX_RULES)
+    if (items.size() > MATCH_MAX_RULES)
         return bad_input(std::to_string(items.size()) + " rules are given, efw holds at most " +
-                             std::to_string(EFW_MAX_RULES),
+                             std::to_string(MATCH_MAX_RULES),
                          "/rules");
 
     const auto known = rules_of(running);
     unsigned next_id = running.is_object() ? running.value("next_id", 1U) : 1U;
     std::vector<std::string> texts;
     std::set<std::string> seen;
-    std::set<unsigned> counters{0}; // the default's
+    std::set<unsigned> counters{default_counter};
     for (const auto &item : items) {
         const std::string where = "/rules/" + std::to_string(texts.size());
         auto text = canonical_text(item, where);
@@ -138,7 +139,7 @@ Result<json> check_section(const json &section, const json &running)
     }
     // The counter of a rule just removed still counts packets that are under way, so it
     // is not given to another rule at once. There is room for both.
-    static_assert(EFW_COUNTERS > 2 * EFW_MAX_RULES);
+    static_assert(EFW_COUNTERS > 2 * MATCH_MAX_RULES);
     for (const auto &[text, rule] : known)
         counters.insert(rule.counter);
     json rules = json::array();
@@ -186,9 +187,9 @@ std::vector<SectionRule> ordered_rules(const json &section)
     std::vector<SectionRule> out;
     for (const auto &r : section["rules"])
         if (auto rule = parse_rule(r["rule"].get<std::string>())) // checked before: always good
-            out.push_back({r["id"], {*rule, r["counter"]}});
+            out.push_back({r["id"], r["counter"], *rule});
     std::stable_sort(out.begin(), out.end(), [](const SectionRule &a, const SectionRule &b) {
-        return a.numbered.rule.priority < b.numbered.rule.priority;
+        return a.rule.priority < b.rule.priority;
     });
     return out;
 }

@@ -89,7 +89,7 @@ static __always_inline bool same_addr(const struct ip_addr *a, const struct ip_a
 }
 
 /* Writes an address into the IP header, as source or as destination. */
-static __always_inline bool write_addr(struct xdp_md *ctx, struct pkt *p, enum elb_rewrite side,
+static __always_inline bool write_addr(struct frame_ctx *ctx, struct pkt *p, enum elb_rewrite side,
                                        const struct ip_addr *to, __u64 delta)
 {
     if (p->flow.family == 4) {
@@ -112,7 +112,8 @@ static __always_inline bool write_addr(struct xdp_md *ctx, struct pkt *p, enum e
     return true;
 }
 
-static __always_inline __u32 rewrite(struct xdp_md *ctx, struct pkt *p, const struct elb_conn *conn)
+static __always_inline __u32 rewrite(struct frame_ctx *ctx, struct pkt *p,
+                                     const struct elb_conn *conn)
 {
     bool to_backend = conn->rewrite == ELB_TO_BACKEND;
     struct ip_addr *addr = to_backend ? &p->flow.daddr : &p->flow.saddr;
@@ -142,7 +143,8 @@ static __always_inline __u32 rewrite(struct xdp_md *ctx, struct pkt *p, const st
     return to_backend ? ELB_NEXT_BACKEND : ELB_NEXT_CLIENT;
 }
 
-static __always_inline __u32 rewrite_known(struct xdp_md *ctx, struct pkt *p, struct elb_conn *conn)
+static __always_inline __u32 rewrite_known(struct frame_ctx *ctx, struct pkt *p,
+                                           struct elb_conn *conn)
 {
     if ((p->tcp_flags & (TCP_FIN | TCP_RST)) && !conn->closing)
         conn->closing = 1;

@@ -291,12 +291,28 @@ Result<std::unique_ptr<FastPath>> load(bpf::MapSet &maps, const json &section, c
     return std::unique_ptr<FastPath>(std::move(fast_path));
 }
 
+// Behind elb there are no packets to a service any more: they have a backend's address.
+std::vector<Destination> services_rewritten(const json &section)
+{
+    std::vector<Destination> out;
+    for (const auto &s : services_of(section))
+        out.push_back({Prefix{s.endpoint.address, s.endpoint.address.is_v4() ? 32U : 128U},
+                       s.protocol, s.endpoint.port, s.endpoint.port, "service " + s.name(), ""});
+    return out;
+}
+
 const VnfType type{.name = "elb",
+                   .descriptor = {.network = Access::write,
+                                  .transport = Access::write,
+                                  .stateful = true,
+                                  .drops = true,
+                                  .both_ways = true},
                    .reasons = {ELB_REASONS(EVNF_REASON_ROW)},
                    .routes = section_routes(),
                    .check = check_section,
                    .diff = diff_sections,
-                   .load = load};
+                   .load = load,
+                   .rewrites = services_rewritten};
 const Registration registration(type);
 
 } // namespace

@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "vnfs/efw/compile.hpp"
+#include "match/compile.hpp"
 
 #include <algorithm>
-#include <array>
 #include <bit>
 #include <cassert>
 #include <cstring>
 #include <endian.h>
 #include <map>
 
-namespace evnf::efw
+#include "base/bpf.hpp"
+
+namespace evnf::match
 {
 
 namespace
@@ -28,19 +29,19 @@ struct Range {
 template <class Value>
 struct Interval {
     Value start;
-    efw_bits bits;
+    match_bits bits;
 };
 
-void set_bit(efw_bits &bits, std::size_t rule)
+void set_bit(match_bits &bits, std::size_t rule)
 {
     bits.word[rule / 64] |= std::uint64_t{1} << rule % 64;
 }
 
 // Rules whose range is empty, because they do not ask for the field, allow all of it.
 template <class Value>
-efw_bits indifferent(const std::vector<std::optional<Range<Value>>> &ranges)
+match_bits indifferent(const std::vector<std::optional<Range<Value>>> &ranges)
 {
-    efw_bits bits{};
+    match_bits bits{};
     for (std::size_t i = 0; i < ranges.size(); ++i)
         if (!ranges[i])
             set_bit(bits, i);
@@ -64,7 +65,7 @@ std::vector<Interval<Value>> intervals(const std::vector<std::optional<Range<Val
     starts.erase(std::unique(starts.begin(), starts.end()), starts.end());
 
     std::vector<Interval<Value>> out;
-    const efw_bits base = indifferent(ranges);
+    const match_bits base = indifferent(ranges);
     for (const Value start : starts)
         out.push_back({start, base});
     for (std::size_t i = 0; i < ranges.size(); ++i) {
@@ -82,9 +83,9 @@ std::vector<Interval<Value>> intervals(const std::vector<std::optional<Range<Val
 class Classes
 {
 public:
-    explicit Classes(efw_bits *table) : table_(table) {}
+    explicit Classes(match_bits *table) : table_(table) {}
 
-    std::uint16_t of(const efw_bits &bits)
+    std::uint16_t of(const match_bits &bits)
     {
         auto [it, fresh] = known_.try_emplace(bits, static_cast<std::uint16_t>(known_.size()));
         if (fresh)
@@ -94,18 +95,18 @@ public:
 
 private:
     struct Less {
-        bool operator()(const efw_bits &a, const efw_bits &b) const
+        bool operator()(const match_bits &a, const match_bits &b) const
         {
             return std::memcmp(&a, &b, sizeof a) < 0;
         }
     };
-    efw_bits *table_;
-    std::map<efw_bits, std::uint16_t, Less> known_;
+    match_bits *table_;
+    std::map<match_bits, std::uint16_t, Less> known_;
 };
 
 u128 number(const Address &a)
 {
-    efw_bound b{};
+    match_bound b{};
     std::memcpy(&b, &a.raw(), sizeof b);
     return u128{be64toh(b.high)} << 64 | be64toh(b.low);
 }
@@ -127,9 +128,9 @@ std::optional<Range<std::uint32_t>> range_of(const std::optional<PortRange> &por
     return Range<std::uint32_t>{ports->low, ports->high};
 }
 
-void fill(efw_addr_table &table, const std::vector<std::optional<Range<u128>>> &ranges)
+void fill(match_addr_table &table, const std::vector<std::optional<Range<u128>>> &ranges)
 {
-    static_assert(2 * EFW_MAX_RULES + 1 <= EFW_INTERVALS);
+    static_assert(2 * MATCH_MAX_RULES + 1 <= MATCH_INTERVALS);
     const auto parts = intervals(ranges, ~u128{0});
     Classes classes(table.bits);
     table.intervals = static_cast<__u32>(std::bit_ceil(parts.size()));
@@ -140,87 +141,87 @@ void fill(efw_addr_table &table, const std::vector<std::optional<Range<u128>>> &
     }
 }
 
-void fill(efw_port_table &table, const std::vector<std::optional<Range<std::uint32_t>>> &ranges)
+void fill(match_port_table &table, const std::vector<std::optional<Range<std::uint32_t>>> &ranges)
 {
-    static_assert(2 * EFW_MAX_RULES + 2 <= EFW_INTERVALS); // one more for no port at all
-    const auto parts = intervals(ranges, std::uint32_t{EFW_PORTS - 1});
+    static_assert(2 * MATCH_MAX_RULES + 2 <= MATCH_INTERVALS); // one more for no port at all
+    const auto parts = intervals(ranges, std::uint32_t{MATCH_PORTS - 1});
     Classes classes(table.bits);
-    classes.of(indifferent(ranges)); // the first: EFW_NO_PORT
+    classes.of(indifferent(ranges)); // the first: MATCH_NO_PORT
     for (std::size_t i = 0; i < parts.size(); ++i) {
-        const std::uint32_t end = i + 1 < parts.size() ? parts[i + 1].start : EFW_PORTS;
+        const std::uint32_t end = i + 1 < parts.size() ? parts[i + 1].start : MATCH_PORTS;
         std::fill(table.class_of + parts[i].start, table.class_of + end, classes.of(parts[i].bits));
     }
 }
 
 // The family is folded in here: IPv4's vectors leave out the rules for IPv6.
-void fill_protocols(efw_tables &t, const std::vector<const NumberedRule *> &rules)
+void fill_protocols(match_tables &t, const std::vector<Entry> &rules)
 {
     for (std::size_t i = 0; i < rules.size(); ++i) {
-        const Rule &rule = rules[i]->rule;
-        const unsigned low = rule.protocol.value_or(0);
-        const unsigned high = rule.protocol.value_or(255);
-        for (unsigned p = low; p <= high; ++p) {
-            if (rule.family != 6)
-                set_bit(t.proto4[p], i);
-            if (rule.family != 4)
-                set_bit(t.proto6[p], i);
-        }
-        if (rule.family != 6)
-            set_bit(t.any_proto4, i);
-        if (rule.family != 4)
-            set_bit(t.any_proto6, i);
+        const Match &match = rules[i].match;
+        const unsigned low = match.protocol.value_or(0);
+        const unsigned high = match.protocol.value_or(255);
+        auto set = [&](match_bits *by_protocol, match_bits &any, match_bits &none) {
+            for (unsigned p = low; p <= high; ++p)
+                set_bit(by_protocol[p], i);
+            set_bit(any, i);
+            if (!match.protocol)
+                set_bit(none, i);
+        };
+        if (match.family != 6)
+            set(t.proto4, t.any_proto4, t.no_proto4);
+        if (match.family != 4)
+            set(t.proto6, t.any_proto6, t.no_proto6);
     }
 }
 
-efw_rule compiled(const NumberedRule &from)
+match_rule compiled(const Entry &from)
 {
-    const Rule &rule = from.rule;
     int flags = 0;
-    if (rule.sport || rule.dport)
-        flags |= EFW_RULE_PORTS;
-    if (rule.protocol)
-        flags |= EFW_RULE_PROTO;
-    return {static_cast<__u8>(rule.action), static_cast<__u8>(flags), from.counter};
-}
-
-std::vector<const NumberedRule *> sorted(const std::vector<NumberedRule> &rules)
-{
-    std::vector<const NumberedRule *> out;
-    for (const auto &r : rules)
-        out.push_back(&r);
-    std::stable_sort(out.begin(), out.end(), [](const NumberedRule *a, const NumberedRule *b) {
-        return a->rule.priority < b->rule.priority;
-    });
-    return out;
+    if (from.match.sport || from.match.dport)
+        flags |= MATCH_RULE_PORTS;
+    if (from.match.protocol)
+        flags |= MATCH_RULE_PROTO;
+    return {from.action, static_cast<__u8>(flags), from.counter};
 }
 
 } // namespace
 
-std::unique_ptr<efw_tables> compile(const std::vector<NumberedRule> &given, efw_action otherwise)
+std::unique_ptr<match_tables> compile(const std::vector<Entry> &rules, const Default &otherwise)
 {
-    assert(given.size() <= EFW_MAX_RULES);
-    const auto rules = sorted(given);
-    auto tables = std::make_unique<efw_tables>();
+    assert(rules.size() <= MATCH_MAX_RULES);
+    auto tables = std::make_unique<match_tables>();
     tables->rules = static_cast<__u32>(rules.size());
     tables->words = static_cast<__u32>((rules.size() + 63) / 64);
 
     std::vector<std::optional<Range<u128>>> src, dst;
     std::vector<std::optional<Range<std::uint32_t>>> sport, dport;
     for (std::size_t i = 0; i < rules.size(); ++i) {
-        const Rule &rule = rules[i]->rule;
-        src.push_back(range_of(rule.src));
-        dst.push_back(range_of(rule.dst));
-        sport.push_back(range_of(rule.sport));
-        dport.push_back(range_of(rule.dport));
-        tables->rule[i] = compiled(*rules[i]);
+        const Match &match = rules[i].match;
+        src.push_back(range_of(match.src));
+        dst.push_back(range_of(match.dst));
+        sport.push_back(range_of(match.sport));
+        dport.push_back(range_of(match.dport));
+        tables->rule[i] = compiled(rules[i]);
     }
     fill(tables->src, src);
     fill(tables->dst, dst);
     fill(tables->sport, sport);
     fill(tables->dport, dport);
     fill_protocols(*tables, rules);
-    tables->rule[rules.size()] = {static_cast<__u8>(otherwise), 0, default_counter};
+    tables->rule[rules.size()] = {otherwise.action, 0, otherwise.counter};
     return tables;
 }
 
-} // namespace evnf::efw
+Result<> put_tables(int ruleset, const match_tables &tables)
+{
+    const Fd inner(bpf_map_create(BPF_MAP_TYPE_ARRAY, "match_tables", sizeof(__u32), sizeof tables,
+                                  1, nullptr));
+    if (!inner)
+        return sys_error("make room for the ruleset");
+    const __u32 zero = 0;
+    if (bpf_map_update_elem(inner.get(), &zero, &tables, BPF_ANY))
+        return sys_error("fill the ruleset");
+    return bpf::put_inner(ruleset, 0, inner.get());
+}
+
+} // namespace evnf::match

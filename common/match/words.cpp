@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "vnfs/efw/words.hpp"
+#include "match/words.hpp"
 
 #include <algorithm>
 #include <array>
@@ -9,28 +9,22 @@
 #include "base/net.hpp"
 #include "base/text.hpp"
 
-namespace evnf::efw
+namespace evnf::match
 {
 
 namespace
 {
 
-constexpr std::array<std::string_view, 16> known{
-    "priority", "ip",   "ip6",    "saddr", "daddr", "protocol", "tcp",  "udp",
-    "sctp",     "icmp", "icmpv6", "sport", "dport", "accept",   "drop", "slow"};
+constexpr std::array<std::string_view, 12> words_of_match{"ip",       "ip6",    "saddr", "daddr",
+                                                          "protocol", "tcp",    "udp",   "sctp",
+                                                          "icmp",     "icmpv6", "sport", "dport"};
 
-// The words of other firewalls for what ours calls otherwise.
-struct Foreign {
-    std::string_view theirs, ours;
-};
-constexpr std::array foreign{
-    Foreign{"allow", "accept"},     Foreign{"pass", "accept"}, Foreign{"permit", "accept"},
-    Foreign{"deny", "drop"},        Foreign{"block", "drop"},  Foreign{"reject", "drop"},
-    Foreign{"src", "saddr"},        Foreign{"from", "saddr"},  Foreign{"dst", "daddr"},
-    Foreign{"to", "daddr"},         Foreign{"port", "dport"},  Foreign{"proto", "protocol"},
-    Foreign{"ipv4", "ip"},          Foreign{"inet", "ip"},     Foreign{"ipv6", "ip6"},
-    Foreign{"inet6", "ip6"},        Foreign{"ping", "icmp"},   Foreign{"l4proto", "protocol"},
-    Foreign{"nexthdr", "protocol"},
+constexpr std::array synonyms_of_match{
+    Synonym{"src", "saddr"},        Synonym{"from", "saddr"}, Synonym{"dst", "daddr"},
+    Synonym{"to", "daddr"},         Synonym{"port", "dport"}, Synonym{"proto", "protocol"},
+    Synonym{"ipv4", "ip"},          Synonym{"inet", "ip"},    Synonym{"ipv6", "ip6"},
+    Synonym{"inet6", "ip6"},        Synonym{"ping", "icmp"},  Synonym{"l4proto", "protocol"},
+    Synonym{"nexthdr", "protocol"},
 };
 
 // How many letters must change to make one of the other (Levenshtein).
@@ -69,15 +63,16 @@ std::size_t utf8_length(std::string_view s)
     return overlong || beyond ? 0 : n;
 }
 
-Result<> check_characters(std::string_view text)
+Result<> check_characters(std::string_view text, const Language &language)
 {
+    const std::string name = "the " + std::string(language.name);
     for (std::size_t i = 0; i < text.size();) {
         const std::size_t n = utf8_length(text.substr(i));
         if (n == 0)
-            return bad_input("the rule is not UTF-8 here", "", i, 1);
+            return bad_input(name + " is not UTF-8 here", "", i, 1);
         const auto c = static_cast<unsigned char>(text[i]);
         if ((c < ' ' && c != '\t') || c == 0x7f)
-            return bad_input("the rule has a control character here: it is one line of text", "", i,
+            return bad_input(name + " has a control character here: it is one line of text", "", i,
                              1);
         i += n;
     }
@@ -86,9 +81,9 @@ Result<> check_characters(std::string_view text)
 
 } // namespace
 
-Result<std::vector<Word>> split_words(std::string_view text)
+Result<std::vector<Word>> split_words(std::string_view text, const Language &language)
 {
-    if (auto r = check_characters(text); !r)
+    if (auto r = check_characters(text, language); !r)
         return r.error();
     std::vector<Word> words;
     constexpr std::string_view blanks = " \t";
@@ -115,19 +110,22 @@ std::optional<std::uint8_t> named_protocol(std::string_view word)
     return number ? std::optional(*number) : std::nullopt;
 }
 
-std::string meant(std::string_view word)
+std::string meant(std::string_view word, const Language &language)
 {
-    for (const auto &f : foreign)
-        if (f.theirs == word)
-            return "did you mean " + std::string(f.ours) + "?";
-    const auto *nearest = std::min_element(known.begin(), known.end(), [&](auto a, auto b) {
+    for (const auto synonyms : {std::span<const Synonym>(synonyms_of_match), language.synonyms})
+        for (const auto &s : synonyms)
+            if (s.theirs == word)
+                return "did you mean " + std::string(s.ours) + "?";
+    std::vector<std::string_view> known(words_of_match.begin(), words_of_match.end());
+    known.insert(known.end(), language.words.begin(), language.words.end());
+    const auto nearest = std::min_element(known.begin(), known.end(), [&](auto a, auto b) {
         return distance(a, word) < distance(b, word);
     });
     // A short word is near to any other.
     if (distance(*nearest, word) * 2 < word.size())
         return "did you mean " + std::string(*nearest) + "?";
-    return "expected ip, ip6, saddr, daddr, protocol, tcp, udp, sctp, icmp, icmpv6, sport, dport, "
-           "priority, or an action: accept, drop, slow";
+    return "expected ip, ip6, saddr, daddr, protocol, tcp, udp, sctp, icmp, icmpv6, sport, dport" +
+           std::string(language.expected);
 }
 
-} // namespace evnf::efw
+} // namespace evnf::match

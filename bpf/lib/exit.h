@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Where slow packets go, so that each goes on after the slot that it left, once:
+ *
+ *   stack   XDP_PASS with the place as metadata; tc takes it up (bpf/resume.bpf.c)
+ *   tap     out of an interface of the slot's own; its root knows the slot
+ *   xsk     to user space with the slot as metadata; its worker puts it back
+ *
+ * Included by lib/stage.h.
+ */
+#pragma once
+#include "abi/copy.h"
+#include "abi/place.h"
+
+/* Set before loading. Whether any packet may have to go on after a slow path: if none
+ * may, nothing of this is in the programs. */
+const volatile __u32 chain_resumes = 0;
+/* The place's owner and generation. */
+const volatile __u32 chain_place_tag = 0;
+
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(max_entries, CHAIN_MAX_SLOTS);
+    __type(key, __u32);
+    __type(value, struct slot_exit);
+} slot_exits SEC(".maps");
+
+/* User space has the packet now; or nobody is there. */
+#include "lib/copy.h"
+
+/* Nobody is at the exit: on, or the end. */
+static __always_inline int exit_down(struct frame_ctx *ctx, struct pkt *p,
+                                     const struct slot_exit *e)
+{
+    if (!e->down_drops)
+        return slot_go_on(ctx, p, NEXT_EXIT_DOWN);
+    slot_count(p, DROP_EXIT_DOWN);
+    return FRAME_DROP;
+}
+
+#ifdef EVNF_TC
+
+/* The kernel has had this packet already: what goes to it goes on. */
+static __always_inline int exit_slow(struct frame_ctx *ctx, struct pkt *p)
+{
+    struct slot_exit *e = bpf_map_lookup_elem(&slot_exits, &p->slot);
+
+    if (!e || e->kind == EXIT_STACK)
+        return slot_go_on(ctx, p, NEXT_RESUMED);
+    if (e->kind == EXIT_XSK)
+        return copy_held(ctx, p) ? FRAME_DROP : exit_down(ctx, p, e);
+    ctx->tc_index = chain_place_tag; /* where it is sent, tc must not go on with it */
+    return bpf_redirect(e->ifindex, 0);
+}
+
+#else
+
+/* Interfaces by slot: EXIT_TAP. Empty while the interface is away. */
+struct {
+    __uint(type, BPF_MAP_TYPE_DEVMAP);
+    __uint(max_entries, CHAIN_MAX_SLOTS);
+    __type(key, __u32);
+    __type(value, __u32);
+} exit_taps SEC(".maps");
+
+/* AF_XDP sockets by pkt.port * EXIT_QUEUES + queue. Empty while no worker is there. */
+struct {
+    __uint(type, BPF_MAP_TYPE_XSKMAP);
+    __uint(max_entries, EXIT_PORTS *EXIT_QUEUES);
+    __type(key, __u32);
+    __type(value, __u32);
+} exit_xsks SEC(".maps");
+
+/* Writes the packet's place before the frame. */
+static __always_inline bool place_write(struct xdp_md *ctx, __u32 place)
+{
+    struct place_meta *m;
+
+    if (bpf_xdp_adjust_meta(ctx, -(int)sizeof(*m)))
+        return false;
+    m = (void *)(long)ctx->data_meta;
+    if ((void *)(m + 1) > (void *)(long)ctx->data)
+        return false;
+    m->magic = PLACE_META_MAGIC;
+    m->place = place;
+    return true;
+}
+
+/* The kernel gets the packet for good: the chain is over. */
+static __always_inline int exit_to_kernel(struct xdp_md *ctx)
+{
+    if (chain_resumes)
+        place_write(ctx, chain_place_tag);
+    return XDP_PASS;
+}
+
+static __always_inline int exit_xsk(struct xdp_md *ctx, struct pkt *p, const struct slot_exit *e)
+{
+    __u32 key = p->port * EXIT_QUEUES + ctx->rx_queue_index;
+
+    if (ctx->rx_queue_index >= EXIT_QUEUES || !bpf_map_lookup_elem(&exit_xsks, &key))
+        return exit_down(ctx, p, e);
+    if (!place_write(ctx, chain_place_tag | p->slot)) {
+        slot_count(p, DROP_NO_METADATA);
+        return XDP_DROP;
+    }
+    return bpf_redirect_map(&exit_xsks, key, XDP_DROP);
+}
+
+static __always_inline int exit_slow(struct xdp_md *ctx, struct pkt *p)
+{
+    struct slot_exit *e;
+
+    if (!chain_resumes)
+        return XDP_PASS;
+    e = bpf_map_lookup_elem(&slot_exits, &p->slot);
+    if (e && e->kind == EXIT_XSK)
+        return exit_xsk(ctx, p, e);
+    if (e && e->kind == EXIT_TAP) {
+        if (!bpf_map_lookup_elem(&exit_taps, &p->slot))
+            return exit_down(ctx, p, e);
+        return bpf_redirect_map(&exit_taps, p->slot, XDP_DROP);
+    }
+    if (place_write(ctx, chain_place_tag | p->slot))
+        return XDP_PASS;
+    slot_count(p, DROP_NO_METADATA);
+    return XDP_DROP;
+}
+
+#endif

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Where a packet that another slow path than the kernel had goes on with its chain:
+ *
+ *   tap   attached to the exit's interface: what comes in there goes on after its slot
+ *   xsk   run by the daemon (BPF_PROG_TEST_RUN, live frames): the slot is metadata
+ */
+#include "lib/parse.h"
+#include "lib/stage.h"
+
+const volatile __u32 reenter_slot = 0;    /* of a tap; 0: metadata says */
+const volatile __u32 reenter_ifindex = 0; /* where the tap's packets once came in */
+const volatile __u32 reenter_port = 0;    /* see pkt.port */
+
+static __always_inline int go_on(struct xdp_md *ctx, __u32 slot, __u32 ifindex)
+{
+    struct pkt *p = pkt_get();
+    __u32 reason;
+
+    if (!p)
+        return XDP_DROP; /* never: the array has its one entry */
+    p->slot = slot;
+    p->ifindex = ifindex;
+    p->port = reenter_port;
+    reason = parse_frame(ctx, p, PARSE_QUOTED, 0);
+    if (reason == NEXT)
+        return slot_go_on(ctx, p, NEXT_RESUMED);
+    /* Only IP packets went there: a neighbour's question is the kernel's, the rest
+     * nobody's. */
+    slot_count(p, reason);
+    return (reason & VERDICT_MASK) == VERDICT_SLOW ? exit_to_kernel(ctx) : XDP_DROP;
+}
+
+SEC("xdp")
+int reenter_tap(struct xdp_md *ctx)
+{
+    return go_on(ctx, reenter_slot, reenter_ifindex);
+}
+
+SEC("xdp")
+int reenter_xsk(struct xdp_md *ctx)
+{
+    struct place_meta *m = (void *)(long)ctx->data_meta;
+    __u32 place;
+
+    if ((void *)(m + 1) > (void *)(long)ctx->data || m->magic != PLACE_META_MAGIC)
+        return XDP_DROP;
+    place = m->place;
+    if (bpf_xdp_adjust_meta(ctx, sizeof(*m)))
+        return XDP_DROP;
+    return go_on(ctx, place & PLACE_SLOT_MASK, ctx->ingress_ifindex);
+}
+
+char LICENSE[] SEC("license") = "GPL";

@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Where a packet that the kernel had as slow path goes on with its chain (abi/place.h):
+ *
+ *   tc ingress, on interfaces with a chain:   metadata -> skb->tc_index
+ *   tc egress, on every interface:            place -> parse -> the slot after it -> …
+ *
+ * The stages are the same sources as in XDP, built for tc; the ends are here. A packet
+ * whose destination no stage has changed leaves as the kernel routed it.
+ */
+#include <linux/pkt_cls.h>
+
+#include "lib/parse.h"
+#include "lib/stage.h"
+
+#define AF_INET 2
+#define AF_INET6 10
+#define RESUME_LINEAR (PKT_MAX_HEADERS + 128) /* headers that stages may look at */
+
+struct {
+    __uint(type, BPF_MAP_TYPE_HASH);
+    __uint(max_entries, 2 * EXIT_PORTS);
+    __type(key, __u32);
+    __type(value, struct place_guard);
+} place_guards SEC(".maps");
+
+/* The destination that the kernel has routed the packet to. */
+struct {
+    __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+    __uint(max_entries, 1);
+    __type(key, __u32);
+    __type(value, struct ip_addr);
+} resume_routed SEC(".maps");
+
+SEC("tc")
+int place_take(struct __sk_buff *ctx)
+{
+    struct place_meta *m = (void *)(long)ctx->data_meta;
+    struct place_guard *guard;
+    __u32 ifindex = ctx->ifindex;
+
+    if ((void *)(m + 1) > (void *)(long)ctx->data || m->magic != PLACE_META_MAGIC) {
+        ctx->tc_index = 0; /* whatever another network namespace left */
+        return TC_ACT_UNSPEC;
+    }
+    ctx->tc_index = m->place;
+    guard = bpf_map_lookup_elem(&place_guards, &ifindex);
+    if (guard && !guard->armed)
+        guard->armed = 1;
+    return TC_ACT_UNSPEC;
+}
+
+/* A packet without a place. The host's own came in nowhere. */
+static __always_inline int without_place(struct __sk_buff *ctx)
+{
+    __u32 ifindex = ctx->ingress_ifindex;
+    struct place_guard *guard = ifindex ? bpf_map_lookup_elem(&place_guards, &ifindex) : NULL;
+
+    if (!guard || !guard->armed)
+        return TC_ACT_UNSPEC;
+    count(&slot_counters, guard->slot * CHAIN_MAX_REASONS + DROP_PLACE_LOST, ctx->len);
+    return TC_ACT_SHOT;
+}
+
+static __always_inline bool keep_routed(const struct pkt *p)
+{
+    __u32 zero = 0;
+    struct ip_addr *routed = bpf_map_lookup_elem(&resume_routed, &zero);
+
+    if (routed)
+        *routed = p->flow.daddr;
+    return routed != NULL;
+}
+
+static __always_inline int go_on(struct __sk_buff *ctx, __be16 network)
+{
+    __u32 place = ctx->tc_index;
+    struct pkt *p;
+    __u32 reason;
+
+    if ((place & PLACE_MAGIC) != PLACE_MAGIC)
+        return without_place(ctx);
+    if ((place & PLACE_TAG_MASK) != chain_place_tag || !(place & PLACE_SLOT_MASK))
+        return TC_ACT_UNSPEC;
+    ctx->tc_index = chain_place_tag; /* goes on once, though it may be sent on from here */
+    p = pkt_get();
+    if (!p)
+        return TC_ACT_SHOT; /* never: the array has its one entry */
+    bpf_skb_pull_data(ctx, ctx->len < RESUME_LINEAR ? ctx->len : RESUME_LINEAR);
+    p->slot = place & PLACE_SLOT_MASK;
+    p->ifindex = ctx->ingress_ifindex;
+    p->port = 0;
+    reason = parse_frame(ctx, p, PARSE_QUOTED, network);
+    if (reason != NEXT || !keep_routed(p)) {
+        /* The slow path made something of it that the chain cannot look at. */
+        slot_count(p, reason == SLOW_NOT_IP ? DROP_IP_HEADER : reason);
+        return TC_ACT_SHOT;
+    }
+    return slot_go_on(ctx, p, NEXT_RESUMED);
+}
+
+SEC("tc")
+int resume(struct __sk_buff *ctx)
+{
+    return go_on(ctx, 0);
+}
+
+/* On interfaces whose frames start with the IP header. */
+SEC("tc")
+int resume_bare(struct __sk_buff *ctx)
+{
+    return go_on(ctx, ctx->protocol);
+}
+
+static __always_inline int leave(struct pkt *p, __u32 reason, int action)
+{
+    slot_count(p, reason);
+    return action;
+}
+
+static __always_inline bool rerouted(const struct pkt *p)
+{
+    __u32 zero = 0;
+    struct ip_addr *routed = bpf_map_lookup_elem(&resume_routed, &zero);
+
+    return routed && (routed->w[0] != p->flow.daddr.w[0] || routed->w[1] != p->flow.daddr.w[1] ||
+                      routed->w[2] != p->flow.daddr.w[2] || routed->w[3] != p->flow.daddr.w[3]);
+}
+
+/* "out" */
+SEC("tc")
+int end_route(struct __sk_buff *ctx)
+{
+    struct bpf_fib_lookup fib = {};
+    struct pkt *p = pkt_get();
+    long found;
+
+    if (!p)
+        return TC_ACT_SHOT;
+    if (!rerouted(p))
+        return leave(p, FWD_KERNEL, TC_ACT_UNSPEC);
+    fib.ifindex = p->ifindex;
+    fib.l4_protocol = p->flow.proto;
+    fib.sport = p->flow.sport;
+    fib.dport = p->flow.dport;
+    if (p->flow.family == 4) {
+        fib.family = AF_INET;
+        fib.ipv4_src = p->flow.saddr.w[3];
+        fib.ipv4_dst = p->flow.daddr.w[3];
+    } else {
+        fib.family = AF_INET6;
+        __builtin_memcpy(fib.ipv6_src, &p->flow.saddr, sizeof(fib.ipv6_src));
+        __builtin_memcpy(fib.ipv6_dst, &p->flow.daddr, sizeof(fib.ipv6_dst));
+    }
+    found = bpf_fib_lookup(ctx, &fib, sizeof(fib), 0); /* checks the MTU, of segments too */
+    if (found != BPF_FIB_LKUP_RET_SUCCESS && found != BPF_FIB_LKUP_RET_NO_NEIGH)
+        return leave(p, FWD_DROP_NO_ROUTE, TC_ACT_SHOT);
+    return leave(p, FWD_REROUTED, bpf_redirect_neigh(fib.ifindex, NULL, 0, 0));
+}
+
+/* "wire", "hairpin", "host": the kernel knows where it goes. */
+SEC("tc")
+int end_kernel(struct __sk_buff *ctx __attribute__((unused)))
+{
+    struct pkt *p = pkt_get();
+
+    return p ? leave(p, FWD_KERNEL, TC_ACT_UNSPEC) : TC_ACT_SHOT;
+}
+
+/* "drop" */
+SEC("tc")
+int end_chain_drop(struct __sk_buff *ctx __attribute__((unused)))
+{
+    struct pkt *p = pkt_get();
+
+    return p ? leave(p, FWD_DROP_CHAIN, TC_ACT_SHOT) : TC_ACT_SHOT;
+}
+
+char LICENSE[] SEC("license") = "GPL";

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Which packets are traced: what common/filter makes of the words of `evnf trace`.
+ *
+ * Everything asked must hold; all zero asks for nothing and matches every packet.
+ * A later fragment's ports are not known (zero in its flow_key), so it matches no
+ * filter that asks for a port.
+ */
+#pragma once
+#include "abi/pkt.h"
+#include "abi/types.h"
+
+/* Where an address or a port is sought. */
+enum trace_end {
+    TRACE_EITHER, /* in the source or the destination, or in both */
+    TRACE_SRC,
+    TRACE_DST,
+    TRACE_ENDS,
+};
+
+struct trace_filter {
+    struct ip_addr addr[TRACE_ENDS]; /* by enum trace_end; no bit is set outside its mask */
+    struct ip_addr mask[TRACE_ENDS]; /* all zero: no address is asked */
+    __be16 port[TRACE_ENDS];         /* 0: no port is asked */
+    __u8 family;                     /* 4, 6, or 0: both */
+    __u8 proto;                      /* as flow_key.proto; 0: all, for it is never an upper layer */
+};
+ABI_VALUE(struct trace_filter, 104);
+
+/* Not zero if `a` is not in the network asked at `end`. */
+static __always_inline __u32 trace_addr_wrong(const struct trace_filter *f, enum trace_end end,
+                                              const struct ip_addr *a)
+{
+    const struct ip_addr *want = &f->addr[end];
+    const struct ip_addr *mask = &f->mask[end];
+
+    return ((a->w[0] & mask->w[0]) ^ want->w[0]) | ((a->w[1] & mask->w[1]) ^ want->w[1]) |
+           ((a->w[2] & mask->w[2]) ^ want->w[2]) | ((a->w[3] & mask->w[3]) ^ want->w[3]);
+}
+
+/* 1 if `got` is not what is asked, where zero asks for nothing. */
+static __always_inline __u32 trace_number_wrong(__u32 want, __u32 got)
+{
+    return (__u32)(want != 0) & (__u32)(want != got);
+}
+
+/* The address and the port of TRACE_EITHER need not be of the same end, as in
+ * tcpdump. Nothing returns early: the branches that are left (BPF cannot compare into
+ * a register) meet again at once, and so do the paths that the verifier walks. */
+static __always_inline __u32 trace_matches(const struct trace_filter *f, const struct flow_key *k)
+{
+    const __u32 either_addr = (__u32)(trace_addr_wrong(f, TRACE_EITHER, &k->saddr) != 0) &
+                              (__u32)(trace_addr_wrong(f, TRACE_EITHER, &k->daddr) != 0);
+    const __u32 either_port = trace_number_wrong(f->port[TRACE_EITHER], k->sport) &
+                              trace_number_wrong(f->port[TRACE_EITHER], k->dport);
+    const __u32 wrong = either_addr | either_port | trace_addr_wrong(f, TRACE_SRC, &k->saddr) |
+                        trace_addr_wrong(f, TRACE_DST, &k->daddr) |
+                        trace_number_wrong(f->port[TRACE_SRC], k->sport) |
+                        trace_number_wrong(f->port[TRACE_DST], k->dport) |
+                        trace_number_wrong(f->family, k->family) |
+                        trace_number_wrong(f->proto, k->proto);
+
+    return wrong == 0;
+}

@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "daemon/compose.hpp"
+
+#include <algorithm>
+#include <set>
+
+#include "base/text.hpp"
+
+namespace evnf
+{
+
+namespace
+{
+
+const char *layer_text(Layer l)
+{
+    switch (l) {
+    case Layer::link:
+        return "the link header";
+    case Layer::network:
+        return "the IP header";
+    case Layer::transport:
+        return "ports";
+    case Layer::quoted:
+        break;
+    }
+    return "the packets that ICMP errors quote";
+}
+
+// Whether every packet to `inner` is one to `outer`.
+bool covers(const Destination &outer, const Destination &inner)
+{
+    if (outer.protocol && inner.protocol != outer.protocol)
+        return false;
+    if (inner.first_port < outer.first_port || inner.last_port > outer.last_port)
+        return false;
+    if (!outer.address)
+        return true;
+    if (!inner.address || inner.address->address.family() != outer.address->address.family() ||
+        inner.address->length < outer.address->length)
+        return false;
+    return outer.address->contains(inner.address->address);
+}
+
+// What holds for one pair of stages, of which one comes somewhere before the other.
+class Pair
+{
+public:
+    Pair(const Chain &chain, const std::string &where, const Instance &before,
+         const Instance &after)
+        : chain_(chain),
+          where_(where),
+          before_(before),
+          after_(after)
+    {
+    }
+
+    [[nodiscard]] Result<> check() const
+    {
+        const auto &needs = after_.type->descriptor.needs;
+        const auto &leaves = before_.type->descriptor.leaves;
+        if (needs > leaves)
+            return bad_input(in_quotes(after_.name) + " needs " + layer_text(needs) +
+                                 ", but after " + in_quotes(before_.name) + " no more than " +
+                                 layer_text(leaves) + " can be read: put " +
+                                 in_quotes(after_.name) + " before it",
+                             where_);
+        if (!before_.type->rewrites || !after_.type->matches)
+            return Unit{};
+        for (const auto &gone : before_.type->rewrites(before_.section))
+            for (const auto &wanted : after_.type->matches(after_.section))
+                if (covers(gone, wanted))
+                    return bad_input("this never matches behind " + in_quotes(before_.name) +
+                                         " in chain " + in_quotes(chain_.name) + ": " +
+                                         wanted.text + " asks for " + gone.text +
+                                         ", which has another destination by then; put " +
+                                         in_quotes(after_.name) + " before " +
+                                         in_quotes(before_.name) + ", or match what it writes",
+                                     "/" + after_.name + wanted.where);
+        return Unit{};
+    }
+
+private:
+    const Chain &chain_;
+    const std::string &where_;
+    const Instance &before_;
+    const Instance &after_;
+};
+
+Result<> check_order(const Chain &chain, const std::string &where,
+                     const std::vector<Instance> &instances)
+{
+    for (const auto &entry : chain.entries)
+        for (const std::size_t i : chain.reached(entry.first)) {
+            if (chain.places[i].kind != Place::Kind::stage)
+                continue;
+            for (const std::size_t j : chain.reached(i)) {
+                if (i == j || chain.places[j].kind != Place::Kind::stage)
+                    continue;
+                const Pair pair(chain, where, instance_of(chain, chain.places[i], instances),
+                                instance_of(chain, chain.places[j], instances));
+                if (auto r = pair.check(); !r)
+                    return r;
+            }
+        }
+    return Unit{};
+}
+
+// The interfaces from which packets come to an instance, in all chains.
+std::set<std::string> interfaces_to(const std::vector<Chain> &chains, const std::string &instance,
+                                    bool &one_armed)
+{
+    std::set<std::string> out;
+    for (const auto &chain : chains)
+        for (const auto &entry : chain.entries)
+            for (const std::size_t i : chain.reached(entry.first)) {
+                if (chain.places[i].instance != instance)
+                    continue;
+                out.insert(entry.interface);
+                for (const std::size_t j : chain.reached(i))
+                    one_armed |= chain.places[j].kind == Place::Kind::hairpin;
+            }
+    return out;
+}
+
+// What keeps connections must see the answers too.
+Result<> check_both_ways(const std::vector<Chain> &chains, const std::vector<Instance> &instances)
+{
+    for (const auto &i : instances) {
+        if (!i.type->descriptor.both_ways || i.one_armed)
+            continue;
+        bool one_armed = false;
+        const auto interfaces = interfaces_to(chains, i.name, one_armed);
+        if (interfaces.size() != 1 || one_armed)
+            continue;
+        std::size_t c = 0;
+        while (!chains[c].uses(i.name))
+            ++c;
+        return bad_input(
+            in_quotes(i.name) + " sees only what comes in by " + *interfaces.begin() +
+                ": the answers would pass it by, and keep the server's own address; let them in "
+                "too, for example with in(eth1) -> " +
+                i.name + " -> out; or, if servers answer through " + *interfaces.begin() +
+                " as well, say one_armed = true in [" + i.name + "]",
+            "/chain/" + std::to_string(c) + "/path");
+    }
+    return Unit{};
+}
+
+} // namespace
+
+const Instance &instance_of(const Chain &chain, const Place &place,
+                            const std::vector<Instance> &instances)
+{
+    for (const auto *list : {&chain.splits, &instances})
+        for (const auto &i : *list)
+            if (i.name == place.instance)
+                return i;
+    return instances.front(); // never: build_chain() knows each stage's instance
+}
+
+Layer depth_needed(const Chain &chain, std::size_t first, const std::vector<Instance> &instances)
+{
+    Layer deepest = Layer::link;
+    for (const std::size_t i : chain.reached(first)) {
+        const Place &p = chain.places[i];
+        // An end that sends may have to finish a checksum, which is layer 4's.
+        if (p.kind == Place::Kind::stage)
+            deepest = std::max(deepest, instance_of(chain, p, instances).type->descriptor.needs);
+        else if (p.kind != Place::Kind::host && p.kind != Place::Kind::drop)
+            deepest = std::max(deepest, Layer::transport);
+    }
+    return deepest;
+}
+
+Result<> check_composition(const std::vector<Chain> &chains, const std::vector<Instance> &instances)
+{
+    for (std::size_t c = 0; c < chains.size(); ++c)
+        if (auto r = check_order(chains[c], "/chain/" + std::to_string(c) + "/path", instances); !r)
+            return r;
+    return check_both_ways(chains, instances);
+}
+
+} // namespace evnf

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// classify for the daemon: loads the fast path and swaps its ruleset.
+#include "base/text.hpp"
+#include "classify.skel.h"
+#include "match/compile.hpp"
+#include "vnfs/classify/abi.h"
+#include "vnfs/classify/section.hpp"
+
+namespace evnf::classify
+{
+
+namespace
+{
+
+using Skeleton = bpf::Skeleton<classify_bpf>;
+
+class ClassifyFastPath : public FastPath
+{
+public:
+    explicit ClassifyFastPath(Skeleton skel) : skel_(std::move(skel)) {}
+
+    [[nodiscard]] int program() const override { return bpf_program__fd(skel_->progs.classify); }
+
+    Result<> apply(const json &section) override
+    {
+        std::vector<match::Entry> rules;
+        for (auto &match : rules_of(section)) {
+            const auto number = static_cast<std::uint8_t>(rules.size());
+            rules.push_back({std::move(match), number, 0});
+        }
+        const auto tables = match::compile(rules, {CLASSIFY_MAX_RULES, 0});
+        return match::put_tables(bpf_map__fd(skel_->maps.classify_ruleset), *tables);
+    }
+
+    // What each rule has matched is in the counters of the slot.
+    [[nodiscard]] json show(const json &section) const override { return section; }
+    [[nodiscard]] std::vector<Metric> metrics(const json & /*section*/) const override
+    {
+        return {};
+    }
+
+private:
+    Skeleton skel_;
+};
+
+Result<std::unique_ptr<FastPath>> load(bpf::MapSet &maps, const json &section,
+                                       const json & /*running*/)
+{
+    auto skel = Skeleton::load(maps);
+    if (!skel)
+        return skel.error();
+    auto fast_path = std::make_unique<ClassifyFastPath>(*std::move(skel));
+    if (auto r = fast_path->apply(section); !r)
+        return r.error();
+    return std::unique_ptr<FastPath>(std::move(fast_path));
+}
+
+std::vector<Destination> destinations(const json &section)
+{
+    std::vector<Destination> out;
+    for (std::size_t i = 0; i < section["rules"].size(); ++i) {
+        const auto text = section["rules"][i].get<std::string>();
+        if (const auto m = match::parse_match(text))
+            out.push_back(
+                destination_of(*m, "condition " + in_quotes(text), "/rules/" + std::to_string(i)));
+    }
+    return out;
+}
+
+const VnfType type{.name = "classify",
+                   .inner = true,
+                   .only_own_outputs = true,
+                   .reasons = {CLASSIFY_REASONS(EVNF_REASON_ROW)},
+                   .routes = {},
+                   .check = check_section,
+                   .diff = diff_sections,
+                   .load = load,
+                   .matches = destinations};
+const Registration registration(type);
+
+} // namespace
+
+} // namespace evnf::classify
