@@ -85,7 +85,7 @@ static __always_inline int transmit(struct pkt *p, __u32 ifindex)
 static __always_inline int end_leave(struct xdp_md *ctx, struct pkt *p, __u32 reason)
 {
     slot_count(p, reason);
-    return (reason & VERDICT_MASK) == VERDICT_SLOW ? exit_to_kernel(ctx) : XDP_DROP;
+    return (reason & VERDICT_MASK) == VERDICT_SLOW ? exit_to_kernel(ctx, true) : XDP_DROP;
 }
 
 SEC("xdp")

@@ -9,7 +9,8 @@
 
 const volatile __u32 reenter_slot = 0;    /* of a tap; 0: metadata says */
 const volatile __u32 reenter_ifindex = 0; /* where the tap's packets once came in */
-const volatile __u32 reenter_port = 0;    /* see pkt.port */
+/* The chain has only frames for this host: what is for many is a neighbour's talk. */
+const volatile __u32 reenter_routed = 0;
 
 static __always_inline int go_on(struct xdp_md *ctx, __u32 slot, __u32 ifindex)
 {
@@ -20,19 +21,25 @@ static __always_inline int go_on(struct xdp_md *ctx, __u32 slot, __u32 ifindex)
         return XDP_DROP; /* never: the array has its one entry */
     p->slot = slot;
     p->ifindex = ifindex;
-    p->port = reenter_port;
+    p->port = EXIT_PORTS;
     reason = parse_frame(ctx, p, PARSE_QUOTED, 0);
-    if (reason == NEXT)
+    if (reason == NEXT) {
+        csum_finish(ctx, p); /* it may have gone there from tc, where nobody does */
         return slot_go_on(ctx, p, NEXT_RESUMED);
+    }
     /* Only IP packets went there: a neighbour's question is the kernel's, the rest
      * nobody's. */
     slot_count(p, reason);
-    return (reason & VERDICT_MASK) == VERDICT_SLOW ? exit_to_kernel(ctx) : XDP_DROP;
+    return (reason & VERDICT_MASK) == VERDICT_SLOW ? exit_to_kernel(ctx, false) : XDP_DROP;
 }
 
 SEC("xdp")
 int reenter_tap(struct xdp_md *ctx)
 {
+    struct ethhdr *eth = frame_at(ctx, 0, sizeof(*eth));
+
+    if (eth && reenter_routed && (eth->h_dest[0] & 1))
+        return exit_to_kernel(ctx, false);
     return go_on(ctx, reenter_slot, reenter_ifindex);
 }
 

@@ -12,6 +12,8 @@
 #include "lib/parse.h"
 #include "lib/stage.h"
 
+#define PACKET_HOST 0 /* <linux/if_packet.h> */
+#define PACKET_OTHERHOST 3
 #define AF_INET 2
 #define AF_INET6 10
 #define RESUME_LINEAR (PKT_MAX_HEADERS + 128) /* headers that stages may look at */
@@ -37,15 +39,22 @@ int place_take(struct __sk_buff *ctx)
     struct place_meta *m = (void *)(long)ctx->data_meta;
     struct place_guard *guard;
     __u32 ifindex = ctx->ifindex;
+    bool in_chain;
 
     if ((void *)(m + 1) > (void *)(long)ctx->data || m->magic != PLACE_META_MAGIC) {
         ctx->tc_index = 0; /* whatever another network namespace left */
         return TC_ACT_UNSPEC;
     }
+    in_chain = (m->place & PLACE_SLOT_MASK) || m->bucket;
     ctx->tc_index = m->place;
     guard = bpf_map_lookup_elem(&place_guards, &ifindex);
-    if (guard && !guard->armed)
+    if (!guard)
+        return TC_ACT_UNSPEC;
+    if (!guard->armed)
         guard->armed = 1;
+    /* A slow path before this one may have left it with the MACs of the way out. */
+    if (guard->routed && in_chain && ctx->pkt_type == PACKET_OTHERHOST)
+        bpf_skb_change_type(ctx, PACKET_HOST);
     return TC_ACT_UNSPEC;
 }
 
@@ -88,7 +97,7 @@ static __always_inline int go_on(struct __sk_buff *ctx, __be16 network)
     bpf_skb_pull_data(ctx, ctx->len < RESUME_LINEAR ? ctx->len : RESUME_LINEAR);
     p->slot = place & PLACE_SLOT_MASK;
     p->ifindex = ctx->ingress_ifindex;
-    p->port = 0;
+    p->port = EXIT_PORTS;
     reason = parse_frame(ctx, p, PARSE_QUOTED, network);
     if (reason != NEXT || !keep_routed(p)) {
         /* The slow path made something of it that the chain cannot look at. */

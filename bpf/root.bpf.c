@@ -51,7 +51,7 @@ int root(struct xdp_md *ctx)
         reason = SLOW_NOT_OUR_MAC;
     if ((reason & VERDICT_MASK) == VERDICT_SLOW) { /* never was in the chain */
         slot_count(p, reason);
-        return exit_to_kernel(ctx);
+        return exit_to_kernel(ctx, false);
     }
     return slot_leave(ctx, p, reason);
 }

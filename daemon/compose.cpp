@@ -106,6 +106,44 @@ Result<> check_order(const Chain &chain, const std::string &where,
     return Unit{};
 }
 
+// What comes back by a tap must belong to one place, and a tap be nothing else.
+Result<> check_taps(const std::vector<Chain> &chains, const std::vector<Instance> &instances)
+{
+    std::set<std::string> taken;
+    for (const auto &chain : chains)
+        for (const auto &name : chain.interfaces())
+            taken.insert(name);
+    for (const auto &i : instances) {
+        if (i.exit != EXIT_TAP)
+            continue;
+        if (!taken.insert(i.tap).second)
+            return bad_input(i.tap + " is used already: a tap is an interface of its own",
+                             "/" + i.name + "/tap");
+        std::size_t places = 0, ways = 0;
+        bool returns = false; // to the interface where the packet came in
+        for (const auto &chain : chains) {
+            for (const auto &p : chain.places)
+                places += p.instance == i.name;
+            for (const auto &entry : chain.entries)
+                for (const std::size_t at : chain.reached(entry.first))
+                    if (chain.places[at].instance == i.name) {
+                        ++ways;
+                        for (const std::size_t j : chain.reached(at))
+                            returns |= chain.places[j].kind == Place::Kind::hairpin;
+                    }
+        }
+        if (places > 1 || (returns && ways > 1))
+            return bad_input(
+                "packets come back from " + i.tap + " to one place, but " + in_quotes(i.name) +
+                    (places > 1 ? " stands at " + std::to_string(places) +
+                                      ": use an instance with a tap of its own for each"
+                                : " is reached from " + std::to_string(ways) +
+                                      " interfaces, and hairpin must know which it was"),
+                "/" + i.name + "/tap");
+    }
+    return Unit{};
+}
+
 // The interfaces from which packets come to an instance, in all chains.
 std::set<std::string> interfaces_to(const std::vector<Chain> &chains, const std::string &instance,
                                     bool &one_armed)
@@ -178,6 +216,8 @@ Result<> check_composition(const std::vector<Chain> &chains, const std::vector<I
     for (std::size_t c = 0; c < chains.size(); ++c)
         if (auto r = check_order(chains[c], "/chain/" + std::to_string(c) + "/path", instances); !r)
             return r;
+    if (auto r = check_taps(chains, instances); !r)
+        return r;
     return check_both_ways(chains, instances);
 }
 

@@ -28,6 +28,10 @@ std::map<std::string, Link> links_used(const json &document, const std::vector<L
             for (const auto &link : links)
                 if (link.name == name)
                     out.emplace(link.name, link);
+    for (const auto &i : instances_of(document))
+        for (const auto &link : links)
+            if (i.exit == EXIT_TAP && link.name == i.tap)
+                out.emplace(link.name, link);
     return out;
 }
 
@@ -155,8 +159,11 @@ Result<> Daemon::cover(const std::vector<Link> &links)
 // Packets that were with a slow path when the chains were changed have come back by now.
 void Daemon::retire_replaced()
 {
-    if (plane_ && std::chrono::steady_clock::now() - replaced_at_ > retire_after)
+    if (!plane_)
+        return;
+    if (std::chrono::steady_clock::now() - replaced_at_ > retire_after)
         plane_->retire_old();
+    plane_->scale_workers();
 }
 
 Result<> Daemon::save(const json &document, const json *written)

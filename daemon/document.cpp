@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "daemon/document.hpp"
 
+#include <net/if.h>
+
 #include <algorithm>
+#include <map>
 #include <set>
 
 #include "abi/chain.h"
@@ -15,7 +18,9 @@ namespace evnf
 namespace
 {
 
-const std::set<std::string> toolkit_keys{"vnf", "one_armed"};
+const std::set<std::string> toolkit_keys{"vnf", "one_armed", "exit", "tap", "exit_down"};
+const std::map<std::string, exit_kind> exits{
+    {"stack", EXIT_STACK}, {"tap", EXIT_TAP}, {"xsk", EXIT_XSK}};
 
 std::string joined(const std::set<std::string> &names)
 {
@@ -154,6 +159,53 @@ std::set<std::string> chain_lines(const json &document)
     return lines;
 }
 
+// A key of a section that is a word, or null if it has none.
+std::string word_of(const json &section, const char *key, const char *otherwise)
+{
+    const json word = section.is_object() ? section.value(key, json(otherwise)) : json(otherwise);
+    return word.is_string() ? word.get<std::string>() : "";
+}
+
+Result<> check_toolkit_keys(const json &section, const std::string &where)
+{
+    if (section.is_object() && !section.value("one_armed", json(false)).is_boolean())
+        return bad_input("one_armed is true or false", where + "/one_armed");
+    const std::string exit = word_of(section, "exit", "stack");
+    if (!exits.contains(exit))
+        return bad_input("the exit is stack (the kernel), tap (an interface) or xsk (user space)",
+                         where + "/exit");
+    const std::string down = word_of(section, "exit_down", "drop");
+    if (down != "next" && down != "drop")
+        return bad_input("exit_down is next (go on without the slow path) or drop",
+                         where + "/exit_down");
+    const bool has_tap = section.is_object() && section.contains("tap");
+    const std::string tap = word_of(section, "tap", "");
+    if (has_tap != (exit == "tap") || (has_tap && (tap.empty() || tap.size() >= IFNAMSIZ)))
+        return bad_input("exit = \"tap\" goes with tap = \"INTERFACE\"",
+                         where + (has_tap         ? "/tap"
+                                  : exit == "tap" ? "/exit"
+                                                  : ""));
+    return Unit{};
+}
+
+// Unless said otherwise, what may drop packets fails closed.
+bool down_drops(const VnfType &type, const json &section)
+{
+    return word_of(section, "exit_down", type.descriptor.drops ? "drop" : "next") == "drop";
+}
+
+Instance instance(const std::string &name, const json &section)
+{
+    const VnfType *type = type_of_section(name, section);
+    return {name,
+            type,
+            own_keys(section),
+            section.value("one_armed", false),
+            exits.at(word_of(section, "exit", "stack")),
+            word_of(section, "tap", ""),
+            down_drops(*type, section)};
+}
+
 Result<json> check_section(const std::string &name, const json &section, const json &running)
 {
     const std::string where = "/" + name;
@@ -168,8 +220,8 @@ Result<json> check_section(const std::string &name, const json &section, const j
     }
     if (!path::is_name(name))
         return bad_input(in_quotes(name) + ": " + path::name_rule, where);
-    if (section.is_object() && !section.value("one_armed", json(false)).is_boolean())
-        return bad_input("one_armed is true or false", where + "/one_armed");
+    if (auto r = check_toolkit_keys(section, where); !r)
+        return r.error();
     // What was of another VNF until now is nothing to go on from.
     const json before = running.is_object() ? running.value(name, json()) : json();
     const bool same = before.is_object() && type_of_section(name, before) == type;
@@ -246,8 +298,7 @@ std::vector<Instance> instances_of(const json &document)
     std::vector<Instance> out;
     for (const auto &[name, section] : document.items())
         if (name != "chain")
-            out.push_back({name, type_of_section(name, section), own_keys(section),
-                           section.value("one_armed", false)});
+            out.push_back(instance(name, section));
     return out;
 }
 
@@ -270,8 +321,14 @@ std::vector<std::string> diff_documents(const json &from, const json &to)
         const json old = from.is_object() ? from.value(i.name, json()) : json();
         const bool same = old.is_object() && type_of_section(i.name, old) == i.type;
         const bool named = i.name != i.type->name;
-        if (i.one_armed != (old.is_object() && old.value("one_armed", false)))
-            out.push_back("~ " + i.name + (i.one_armed ? " is one-armed" : " is not one-armed"));
+        const json after_section = to[i.name];
+        for (const auto &key : toolkit_keys) {
+            const json was = old.is_object() ? old.value(key, json()) : json();
+            const json is = after_section.value(key, json());
+            if (was != is && key != "vnf")
+                out.push_back("~ " + i.name + " " + key + " " + (was.is_null() ? "" : was.dump()) +
+                              " -> " + (is.is_null() ? "" : is.dump()));
+        }
         if (named && !same)
             out.push_back("+ instance " + i.name + " of " + i.type->name);
         for (auto &line : i.type->diff(same ? own_keys(old) : json(), i.section))

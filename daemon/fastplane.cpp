@@ -71,6 +71,25 @@ std::vector<Instance> instances_used(const json &document, const std::vector<Cha
     return out;
 }
 
+// What a generation is attached to.
+struct Target {
+    std::string interface;
+    int program;
+    bool generic;
+};
+
+std::vector<Target> targets_of(const Generation &g)
+{
+    std::vector<Target> out;
+    for (const auto &chain : g.plan().chains)
+        for (const auto &entry : chain.entries)
+            if (const int program = g.root_program(entry.interface); program >= 0)
+                out.push_back({entry.interface, program, chain.generic});
+    for (const auto &[interface, program] : g.tap_programs())
+        out.push_back({interface, program, false});
+    return out;
+}
+
 // Undoes what activate() did when a later step fails.
 class Rollback
 {
@@ -108,16 +127,66 @@ Result<> FastPlane::install(const json &document, const json &running, Rtnl &rtn
         pins_.remove_generation(number);
         return r;
     }
+    open_xsks(**next);
     if (auto r = activate(**next); !r) {
         pins_.remove_generation(number);
         return r;
     }
-    detach_unused((*next)->plan());
+    detach_unused(**next);
     wait_for_packets_in_flight();
     number_ = number;
     slots_ = (*next)->plan().slots;
-    replaced_ = std::exchange(current_, *std::move(next));
+    {
+        const std::lock_guard lock(workers_mutex_);
+        replaced_ = std::exchange(current_, *std::move(next));
+    }
     return Unit{};
+}
+
+// A generation may hold packets that came in while it was in force.
+void FastPlane::give(unsigned place, unsigned bucket, unsigned ifindex,
+                     std::span<const std::uint8_t> frame)
+{
+    const std::lock_guard lock(workers_mutex_);
+    for (const auto *g : {current_.get(), replaced_.get()})
+        if (g && g->workers() && g->plan().place_tag() == (place & PLACE_TAG_MASK))
+            return g->workers()->give(place, bucket, ifindex, frame);
+}
+
+// Sockets outlast generations. One that cannot be opened is no fault: packets then come by
+// ring buffer.
+void FastPlane::open_xsks(const Generation &next)
+{
+    const auto wanted = next.xsk_ports();
+    std::erase_if(xsk_ports_, [&](const auto &p) { return !wanted.contains(p.first); });
+    for (const auto &[interface, port] : wanted) {
+        const unsigned ifindex = next.plan().links.at(interface).ifindex;
+        if (!xsk_ports_.contains(interface)) {
+            auto opened =
+                XskPort::open(interface, [this, ifindex](unsigned place, unsigned bucket,
+                                                         std::span<const std::uint8_t> frame) {
+                    give(place, bucket, ifindex, frame);
+                });
+            if (!opened) {
+                log_warning(opened.error().message() +
+                            ": its packets go to user space by ring buffer, which is slower");
+                continue;
+            }
+            xsk_ports_[interface] = *std::move(opened);
+        }
+        if (auto r = xsk_ports_.at(interface)->enter(next.maps(), port); !r)
+            log_warning(interface + ": " + r.error().message());
+    }
+}
+
+void FastPlane::scale_workers()
+{
+    if (!current_ || !current_->workers())
+        return;
+    std::uint64_t lost = 0;
+    for (const auto &[interface, port] : xsk_ports_)
+        lost += port->lost();
+    current_->workers()->scale(lost);
 }
 
 void FastPlane::retire_old()
@@ -134,7 +203,11 @@ void FastPlane::retire_old()
                 tc::detach(ifindex, tc::Hook::egress, resume_handle(tag));
         pins_.remove_generation(old);
     }
-    replaced_.reset();
+    std::unique_ptr<Generation> gone; // ends its workers, who may be waiting for the lock
+    {
+        const std::lock_guard lock(workers_mutex_);
+        gone = std::move(replaced_);
+    }
 }
 
 // The same for all generations: what it reads says of which the packet is.
@@ -147,14 +220,11 @@ Result<> FastPlane::attach_tc(const Generation &next)
 {
     if (next.take_program() < 0)
         return Unit{};
-    for (const auto &chain : next.plan().chains)
-        for (const auto &entry : chain.entries)
-            if (const auto link = next.plan().links.find(entry.interface);
-                link != next.plan().links.end())
-                if (auto r = tc::attach(link->second.ifindex, tc::Hook::ingress, take_handle(),
-                                        next.take_program());
-                    !r)
-                    return r;
+    for (const auto &target : targets_of(next))
+        if (auto r = tc::attach(next.plan().links.at(target.interface).ifindex, tc::Hook::ingress,
+                                take_handle(), next.take_program());
+            !r)
+            return r;
     for (const auto &[name, link] : next.plan().links)
         if (!link.loopback)
             if (auto r =
@@ -208,6 +278,11 @@ Result<Plan> FastPlane::plan(const json &document, const json &running, Rtnl &rt
                 return bad_input("no interface is named " + name + " here: there is " +
                                      names_of(p.links),
                                  "/chain/" + std::to_string(c) + "/path");
+    for (const auto &i : p.instances)
+        if (i.exit == EXIT_TAP && !p.links.contains(i.tap) && missing == Missing::refuse)
+            return bad_input("no interface is named " + i.tap + " here: there is " +
+                                 names_of(p.links),
+                             "/" + i.name + "/tap");
     return p;
 }
 
@@ -224,47 +299,42 @@ Result<> FastPlane::activate(const Generation &next)
     // First, so that what the new roots send the slow way finds its way back.
     if (auto r = attach_tc(next); !r)
         return r;
-    std::vector<std::pair<std::string, Attachment *>> known;
-    for (const auto &chain : next.plan().chains)
-        for (const auto &entry : chain.entries) {
-            const std::string &interface = entry.interface;
-            const int program = next.root_program(interface);
-            if (program < 0)
-                continue;
-            const unsigned ifindex = next.plan().links.at(interface).ifindex;
-            auto adopted = Attachment::adopt(pins_.link(interface), ifindex);
-            if (!adopted)
-                return adopted.error();
-            const std::string wanted = chain.generic ? "generic" : "native";
-            if (*adopted) {
-                const std::string mode = attached_mode(ifindex);
-                if (!mode.empty() && mode != wanted)
-                    return bad_input(interface + " is attached in " + mode + " mode, and xdp = \"" +
-                                     wanted +
-                                     "\" cannot replace it under traffic: evnfd "
-                                     "--detach first");
-                auto it = attachments_.insert_or_assign(interface, *std::move(adopted)).first;
-                known.emplace_back(interface, &it->second);
-                continue;
-            }
-            auto attached = Attachment::attach(pins_.link(interface), interface, ifindex, program,
-                                               chain.generic, pin_root_);
-            if (!attached)
-                return attached.error();
-            attachments_.insert_or_assign(interface, *std::move(attached));
-            rollback.add([this, interface]() -> Result<> {
-                auto node = attachments_.extract(interface);
-                return std::move(node.mapped()).detach();
-            });
+    std::vector<std::pair<Target, Attachment *>> known;
+    for (const auto &target : targets_of(next)) {
+        const std::string &interface = target.interface;
+        const unsigned ifindex = next.plan().links.at(interface).ifindex;
+        auto adopted = Attachment::adopt(pins_.link(interface), ifindex);
+        if (!adopted)
+            return adopted.error();
+        const std::string wanted = target.generic ? "generic" : "native";
+        if (*adopted) {
+            const std::string mode = attached_mode(ifindex);
+            if (!mode.empty() && mode != wanted)
+                return bad_input(interface + " is attached in " + mode + " mode, and xdp = \"" +
+                                 wanted +
+                                 "\" cannot replace it under traffic: evnfd --detach first");
+            auto it = attachments_.insert_or_assign(interface, *std::move(adopted)).first;
+            known.emplace_back(target, &it->second);
+            continue;
         }
-    for (const auto &[interface, attachment] : known) {
+        auto attached = Attachment::attach(pins_.link(interface), interface, ifindex,
+                                           target.program, target.generic, pin_root_);
+        if (!attached)
+            return attached.error();
+        attachments_.insert_or_assign(interface, *std::move(attached));
+        rollback.add([this, interface]() -> Result<> {
+            auto node = attachments_.extract(interface);
+            return std::move(node.mapped()).detach();
+        });
+    }
+    for (const auto &[target, attachment] : known) {
         auto old = attachment->program_id();
         if (!old)
             return old.error();
         auto program = std::make_shared<Fd>(bpf_prog_get_fd_by_id(*old));
         if (!*program)
-            return sys_error("hold the running program of " + interface);
-        if (auto r = attachment->replace(next.root_program(interface)); !r)
+            return sys_error("hold the running program of " + target.interface);
+        if (auto r = attachment->replace(target.program); !r)
             return r;
         rollback.add([a = attachment, program] { return a->replace(program->get()); });
     }
@@ -272,14 +342,16 @@ Result<> FastPlane::activate(const Generation &next)
     return Unit{};
 }
 
-void FastPlane::detach_unused(const Plan &plan)
+void FastPlane::detach_unused(const Generation &generation)
 {
+    const Plan &plan = generation.plan();
+    const auto taps = generation.tap_programs();
     for (const auto &interface : pins_.linked_interfaces()) {
         const bool used = std::any_of(plan.chains.begin(), plan.chains.end(), [&](const Chain &c) {
             return std::any_of(c.entries.begin(), c.entries.end(),
                                [&](const Entry &e) { return e.interface == interface; });
         });
-        if (used)
+        if (used || taps.contains(interface))
             continue;
         attachments_.erase(interface);
         if (::unlink(pins_.link(interface).c_str()))

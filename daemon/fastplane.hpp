@@ -4,6 +4,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <set>
 #include <string>
 #include <vector>
@@ -12,6 +13,7 @@
 #include "daemon/attachment.hpp"
 #include "daemon/generation.hpp"
 #include "daemon/pins.hpp"
+#include "daemon/xsk.hpp"
 
 namespace evnf
 {
@@ -44,6 +46,8 @@ public:
     // Ends the generations that were replaced. Packets that were with their slow path then
     // had their time to come back: call it some seconds after install().
     void retire_old();
+    // Called about twice a second: workers come and go with the load.
+    void scale_workers();
     // Packets may leave by any interface after their slow path: also by one that is new.
     Result<> cover(const std::vector<Link> &links);
 
@@ -59,7 +63,10 @@ private:
     Result<Plan> plan(const json &document, const json &running, Rtnl &rtnl, Missing missing) const;
     Result<> activate(const Generation &next);
     Result<> attach_tc(const Generation &next);
-    void detach_unused(const Plan &plan);
+    void open_xsks(const Generation &next);
+    void give(unsigned place, unsigned bucket, unsigned ifindex,
+              std::span<const std::uint8_t> frame);
+    void detach_unused(const Generation &generation);
     [[nodiscard]] unsigned take_handle() const;
 
     Pins pins_;
@@ -69,8 +76,11 @@ private:
     unsigned number_ = 0;
     std::map<std::string, Attachment> attachments_; // by interface
     std::set<unsigned> covered_;                    // ifindexes with our tc egress filter
+    std::mutex workers_mutex_;                      // between the loop and the threads of XskPorts
     std::unique_ptr<Generation> current_;
     std::unique_ptr<Generation> replaced_; // until retire_old()
+    // By interface. Last: their threads use all of the above.
+    std::map<std::string, std::unique_ptr<XskPort>> xsk_ports_;
 };
 
 } // namespace evnf

@@ -7,6 +7,7 @@
 
 #include "daemon/compose.hpp"
 #include "forward.skel.h"
+#include "reenter.skel.h"
 #include "resume.skel.h"
 #include "root.skel.h"
 
@@ -36,8 +37,18 @@ json running_section(const Plan &plan, const Instance &instance)
 
 } // namespace
 
+bool Plan::has_workers() const
+{
+    return std::any_of(instances.begin(), instances.end(), [](const Instance &i) {
+        return i.exit == EXIT_XSK || i.type->descriptor.copies;
+    });
+}
+
 bool Plan::resumes() const
 {
+    for (const auto &i : instances)
+        if (i.exit != EXIT_STACK)
+            return true;
     for (const auto &chain : chains)
         for (const auto &place : chain.places) {
             if (place.kind != Place::Kind::stage)
@@ -98,12 +109,35 @@ Result<> Generation::load(const Pins &pins)
     for (const auto &chain : plan_.chains) {
         if (auto r = load_roots(chain, port); !r)
             return r;
+        if (auto r = load_taps(chain); !r)
+            return r;
         if (auto r = fill_slots(chain); !r)
             return std::move(r).context("chain " + chain.name);
     }
     if (auto r = fill_ports(); !r)
         return r;
+    if (auto r = start_workers(); !r)
+        return r;
     return clear_fresh();
+}
+
+Result<> Generation::start_workers()
+{
+    if (!plan_.has_workers())
+        return Unit{};
+    for (const auto &chain : plan_.chains)
+        for (const auto &place : chain.places)
+            if (place.kind == Place::Kind::stage)
+                by_slot_[plan_.slots.at(slot_place(chain, place))] =
+                    instances_.at(place.instance).fast_path.get();
+    auto workers = Workers::start(maps_, [this](unsigned slot) {
+        const auto it = by_slot_.find(slot);
+        return it == by_slot_.end() ? nullptr : it->second;
+    });
+    if (!workers)
+        return workers.error();
+    workers_ = *std::move(workers);
+    return Unit{};
 }
 
 Result<> Generation::load_instance(const Instance &instance, const Pins &pins)
@@ -134,7 +168,7 @@ Result<> Generation::load_roots(const Chain &chain, unsigned &port)
     const bool wire = chain.has(Place::Kind::wire);
     for (const auto &entry : chain.entries) {
         const auto link = plan_.links.find(entry.interface);
-        const unsigned number = port++;
+        const unsigned number = std::min<unsigned>(port++, EXIT_PORTS);
         if (link == plan_.links.end())
             continue; // gone for now; attached when it comes back
         auto root = bpf::Skeleton<root_bpf>::load(maps_, [&](root_bpf &skel) {
@@ -154,6 +188,75 @@ Result<> Generation::load_roots(const Chain &chain, unsigned &port)
         roots_.emplace(entry.interface, *std::move(root));
     }
     return Unit{};
+}
+
+// What comes in by a tap goes on after the place whose slow path is behind it.
+Result<> Generation::load_taps(const Chain &chain)
+{
+    for (const auto &entry : chain.entries)
+        for (const std::size_t i : chain.reached(entry.first)) {
+            const Place &place = chain.places[i];
+            if (place.kind != Place::Kind::stage)
+                continue;
+            const Instance &instance = plan_.instance(place.instance);
+            const auto tap = plan_.links.find(instance.tap);
+            if (tap == plan_.links.end() || taps_.contains(instance.tap))
+                continue;
+            const unsigned slot = plan_.slots.at(slot_place(chain, place));
+            auto reenter = bpf::Skeleton<reenter_bpf>::load(maps_, [&](reenter_bpf &skel) {
+                skel.rodata->reenter_slot = slot;
+                skel.rodata->reenter_routed = !chain.has(Place::Kind::wire);
+                if (const auto link = plan_.links.find(entry.interface); link != plan_.links.end())
+                    skel.rodata->reenter_ifindex = link->second.ifindex;
+            });
+            if (!reenter)
+                return reenter.error();
+            taps_.emplace(instance.tap, *std::move(reenter));
+        }
+    return Unit{};
+}
+
+Result<> Generation::fill_exit(const Place &place, unsigned slot)
+{
+    const Instance &instance = plan_.instance(place.instance);
+    const auto tap = plan_.links.find(instance.tap);
+    const unsigned ifindex = tap == plan_.links.end() ? 0 : tap->second.ifindex;
+    auto exits = bpf::Map<__u32, slot_exit>::bind(maps_, "slot_exits");
+    if (!exits)
+        return exits.error();
+    if (auto r = exits->put(slot, {instance.exit, ifindex, instance.exit_down_drops}); !r)
+        return r;
+    if (!ifindex)
+        return Unit{};
+    auto taps = bpf::Map<__u32, __u32>::bind(maps_, "exit_taps");
+    if (!taps)
+        return taps.error();
+    return taps->put(slot, ifindex).context("let " + instance.tap + " transmit");
+}
+
+std::map<std::string, int> Generation::tap_programs() const
+{
+    std::map<std::string, int> out;
+    for (const auto &[interface, skel] : taps_)
+        out[interface] = bpf_program__fd(skel->progs.reenter_tap);
+    return out;
+}
+
+std::map<std::string, unsigned> Generation::xsk_ports() const
+{
+    std::map<std::string, unsigned> out;
+    unsigned port = 0;
+    for (const auto &chain : plan_.chains)
+        for (const auto &entry : chain.entries) {
+            const unsigned number = port++;
+            if (number >= EXIT_PORTS || !plan_.links.contains(entry.interface))
+                continue;
+            for (const std::size_t i : chain.reached(entry.first))
+                if (chain.places[i].kind == Place::Kind::stage &&
+                    plan_.instance(chain.places[i].instance).exit == EXIT_XSK)
+                    out[entry.interface] = number;
+        }
+    return out;
 }
 
 int Generation::xdp_program(const Place &place) const
@@ -213,6 +316,9 @@ Result<> Generation::fill_slots(const Chain &chain)
                 return r;
         }
         if (place.kind == Place::Kind::stage)
+            if (auto r = fill_exit(place, slot); !r)
+                return r;
+        if (place.kind == Place::Kind::stage)
             for (unsigned output = 0; output < CHAIN_OUTPUTS; ++output)
                 if (auto r = next->put(slot * CHAIN_OUTPUTS + output, slot_of(place.next[output]));
                     !r)
@@ -231,11 +337,18 @@ Result<> Generation::fill_slots(const Chain &chain)
     auto guards = bpf::Map<__u32, place_guard>::bind(maps_, "place_guards");
     if (!guards)
         return guards.error();
+    const __u32 routed = !chain.has(Place::Kind::wire);
+    const auto guard = [&](const std::string &interface, unsigned slot) -> Result<> {
+        const auto link = plan_.links.find(interface);
+        return link == plan_.links.end() ? Result<>(Unit{})
+                                         : guards->put(link->second.ifindex, {slot, 0, routed});
+    };
     for (const auto &entry : chain.entries)
-        if (const auto link = plan_.links.find(entry.interface); link != plan_.links.end())
-            if (auto r = guards->put(link->second.ifindex,
-                                     {plan_.slots.at(root_place(chain, entry.interface)), 0});
-                !r)
+        if (auto r = guard(entry.interface, plan_.slots.at(root_place(chain, entry.interface))); !r)
+            return r;
+    for (std::size_t i = 0; i < chain.places.size(); ++i)
+        if (chain.places[i].kind == Place::Kind::stage)
+            if (auto r = guard(plan_.instance(chain.places[i].instance).tap, slot_of(i)); !r)
                 return r;
     return Unit{};
 }

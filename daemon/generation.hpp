@@ -13,6 +13,7 @@
 #include "daemon/document.hpp"
 #include "daemon/pins.hpp"
 #include "daemon/slots.hpp"
+#include "daemon/workers.hpp"
 #include "vnfs/vnf.hpp"
 
 struct forward_bpf;
@@ -37,6 +38,8 @@ struct Plan {
 
     // Whether a packet may have to go on with its chain after a slow path.
     [[nodiscard]] bool resumes() const;
+    // Whether packets go to user space: all of some, or copies.
+    [[nodiscard]] bool has_workers() const;
     [[nodiscard]] unsigned place_tag() const
     {
         return PLACE_MAGIC | owner << PLACE_OWNER_SHIFT |
@@ -63,6 +66,12 @@ public:
     // The programs at tc; -1 if no packet ever comes back from a slow path.
     [[nodiscard]] int take_program() const;
     [[nodiscard]] int resume_program(const Link &link) const;
+    // What to attach to each interface that is a tap, by name.
+    [[nodiscard]] std::map<std::string, int> tap_programs() const;
+    // The interfaces whose packets may go to user space, by their numbers (pkt.port).
+    [[nodiscard]] std::map<std::string, unsigned> xsk_ports() const;
+    // Null if nothing goes to user space.
+    [[nodiscard]] Workers *workers() const { return workers_.get(); }
     // Null if no chain uses the instance.
     [[nodiscard]] FastPath *fast_path(const std::string &instance) const;
 
@@ -76,6 +85,9 @@ private:
     Result<> load(const Pins &pins);
     Result<> load_instance(const Instance &instance, const Pins &pins);
     Result<> load_roots(const Chain &chain, unsigned &port);
+    Result<> load_taps(const Chain &chain);
+    Result<> fill_exit(const Place &place, unsigned slot);
+    Result<> start_workers();
     Result<> fill_slots(const Chain &chain);
     Result<> fill_ports();
     Result<> clear_fresh();
@@ -92,8 +104,11 @@ private:
     bpf::MapSet maps_;
     std::unique_ptr<bpf::Skeleton<forward_bpf>> forward_;
     std::unique_ptr<bpf::Skeleton<resume_bpf>> resume_;
-    std::map<std::string, Loaded> instances_;              // by name
-    std::map<std::string, bpf::Skeleton<root_bpf>> roots_; // by interface
+    std::map<std::string, Loaded> instances_;                // by name
+    std::map<std::string, bpf::Skeleton<root_bpf>> roots_;   // by interface
+    std::map<std::string, bpf::Skeleton<reenter_bpf>> taps_; // by interface
+    std::map<unsigned, FastPath *> by_slot_;
+    std::unique_ptr<Workers> workers_; // after what its threads use: they end first
     std::unique_ptr<bpf::PerCpuCounters<counter>> counters_;
 };
 

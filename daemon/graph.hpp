@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "abi/chain.h"
+#include "abi/place.h"
 #include "vnfs/vnf.hpp"
 
 namespace evnf
@@ -21,6 +22,11 @@ struct Instance {
     json section; // checked; without the keys that are the toolkit's
     // Answers come back by the interface that the packets came in by.
     bool one_armed = false;
+    // Where packets go that it leaves to its slow path, and what becomes of them when
+    // nobody is there.
+    exit_kind exit = EXIT_STACK;
+    std::string tap; // the interface, for EXIT_TAP
+    bool exit_down_drops = false;
 };
 
 // One position in a chain. It has a slot, and so counters, of its own.

@@ -43,6 +43,23 @@ struct Metric {
     double value;
 };
 
+// A packet that a stage has sent to user space: a copy while the packet itself goes on, or,
+// by the exit "xsk", the packet, which waits for the worker's word.
+struct SlowPacket {
+    std::span<const std::uint8_t> frame; // from the Ethernet header on
+    bool held;                           // the packet itself
+};
+
+// The slow path of a VNF in user space: one object for each worker thread, which sees
+// every packet of the flows that are its share. When workers come or go, flows move.
+class PacketWorker
+{
+public:
+    virtual ~PacketWorker() = default;
+    // For a held packet: whether it may go on with its chain.
+    virtual bool handle(const SlowPacket &packet) = 0;
+};
+
 // A loaded fast path with its rules in place. Destroyed when its generation is.
 class FastPath
 {
@@ -56,6 +73,9 @@ public:
     // The section with live numbers, as the API shows it.
     [[nodiscard]] virtual json show(const json &section) const = 0;
     [[nodiscard]] virtual std::vector<Metric> metrics(const json &section) const = 0;
+    // Null: the VNF has no slow path in user space. Called on the worker's thread, where
+    // the object stays; it must not outlive this.
+    [[nodiscard]] virtual std::unique_ptr<PacketWorker> make_worker() { return nullptr; }
 };
 
 // A verb of the API, below /v1/<vnf>. It makes a new section of the one in force; the
@@ -89,6 +109,7 @@ struct Descriptor {
     bool stateful = false;  // keeps something of a flow from packet to packet
     bool drops = false;     // may end a packet's way
     bool both_ways = false; // the answers must come by it too
+    bool copies = false;    // sends copies of packets to its workers
 };
 
 // Packets to some destination: what rules of different VNFs are compared by.

@@ -24,8 +24,8 @@ struct {
     __type(value, struct slot_exit);
 } slot_exits SEC(".maps");
 
-/* User space has the packet now; or nobody is there. */
 #include "lib/copy.h"
+#include "lib/csum.h"
 
 /* Nobody is at the exit: on, or the end. */
 static __always_inline int exit_down(struct frame_ctx *ctx, struct pkt *p,
@@ -71,7 +71,7 @@ struct {
 } exit_xsks SEC(".maps");
 
 /* Writes the packet's place before the frame. */
-static __always_inline bool place_write(struct xdp_md *ctx, __u32 place)
+static __always_inline bool place_write(struct xdp_md *ctx, __u32 place, __u32 bucket)
 {
     struct place_meta *m;
 
@@ -82,28 +82,32 @@ static __always_inline bool place_write(struct xdp_md *ctx, __u32 place)
         return false;
     m->magic = PLACE_META_MAGIC;
     m->place = place;
+    m->bucket = bucket;
     return true;
 }
 
-/* The kernel gets the packet for good: the chain is over. */
-static __always_inline int exit_to_kernel(struct xdp_md *ctx)
+/* The kernel gets the packet for good: the chain is over, or never was its. */
+static __always_inline int exit_to_kernel(struct xdp_md *ctx, bool was_in_chain)
 {
     if (chain_resumes)
-        place_write(ctx, chain_place_tag);
+        place_write(ctx, chain_place_tag, was_in_chain);
     return XDP_PASS;
 }
 
+/* By AF_XDP; a packet that came back by a tap or from user space, or an interface without
+ * sockets, by ring buffer. */
 static __always_inline int exit_xsk(struct xdp_md *ctx, struct pkt *p, const struct slot_exit *e)
 {
     __u32 key = p->port * EXIT_QUEUES + ctx->rx_queue_index;
 
-    if (ctx->rx_queue_index >= EXIT_QUEUES || !bpf_map_lookup_elem(&exit_xsks, &key))
-        return exit_down(ctx, p, e);
-    if (!place_write(ctx, chain_place_tag | p->slot)) {
+    if (p->port < EXIT_PORTS && ctx->rx_queue_index < EXIT_QUEUES &&
+        bpf_map_lookup_elem(&exit_xsks, &key)) {
+        if (place_write(ctx, chain_place_tag | p->slot, copy_bucket(&p->flow)))
+            return bpf_redirect_map(&exit_xsks, key, XDP_DROP);
         slot_count(p, DROP_NO_METADATA);
         return XDP_DROP;
     }
-    return bpf_redirect_map(&exit_xsks, key, XDP_DROP);
+    return copy_held(ctx, p) ? XDP_DROP : exit_down(ctx, p, e);
 }
 
 static __always_inline int exit_slow(struct xdp_md *ctx, struct pkt *p)
@@ -113,6 +117,9 @@ static __always_inline int exit_slow(struct xdp_md *ctx, struct pkt *p)
     if (!chain_resumes)
         return XDP_PASS;
     e = bpf_map_lookup_elem(&slot_exits, &p->slot);
+    /* Only the kernel would know that a checksum is to be finished yet. */
+    if (e && e->kind != EXIT_STACK)
+        csum_finish(ctx, p);
     if (e && e->kind == EXIT_XSK)
         return exit_xsk(ctx, p, e);
     if (e && e->kind == EXIT_TAP) {
@@ -120,7 +127,7 @@ static __always_inline int exit_slow(struct xdp_md *ctx, struct pkt *p)
             return exit_down(ctx, p, e);
         return bpf_redirect_map(&exit_taps, p->slot, XDP_DROP);
     }
-    if (place_write(ctx, chain_place_tag | p->slot))
+    if (place_write(ctx, chain_place_tag | p->slot, 0))
         return XDP_PASS;
     slot_count(p, DROP_NO_METADATA);
     return XDP_DROP;

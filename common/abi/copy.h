@@ -3,7 +3,7 @@
 #pragma once
 #include "abi/pkt.h"
 
-#define COPY_MAX_BYTES 2048 /* of a frame */
+#define COPY_MAX_BYTES 3500 /* of a frame; no XDP frame of a 4 KiB page is longer */
 #define COPY_RING_BYTES (1 << 20)
 #define COPY_RINGS 16    /* workers, at most */
 #define COPY_BUCKETS 128 /* flows are spread over the rings by these; a power of two */

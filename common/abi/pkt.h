@@ -80,7 +80,7 @@ struct pkt {
     __u8 flags; /* enum pkt_flag */
     __u8 csum;  /* enum pkt_csum */
     __u8 vlans; /* how many tags */
-    __u8 port;  /* number of the interface among those with a chain, see abi/copy.h */
+    __u8 port;  /* whose AF_XDP sockets can have it; EXIT_PORTS: none, see abi/copy.h */
     __u8 pad[2];
     __u16 vlan_tci[PKT_MAX_VLANS]; /* host order, outermost first */
 

@@ -29,7 +29,8 @@
 /* XDP metadata (bpf_xdp_adjust_meta). */
 struct place_meta {
     __u32 magic; /* PLACE_META_MAGIC: other programs use metadata too */
-    __u32 place;
+    __u16 place;
+    __u16 bucket; /* EXIT_XSK: of the flow, see abi/copy.h. Slot 0: whether it was in the chain */
 };
 ABI_VALUE(struct place_meta, 8);
 #define PLACE_META_MAGIC 0x65564e46
@@ -40,8 +41,9 @@ ABI_VALUE(struct place_meta, 8);
 struct place_guard {
     __u32 slot; /* the root's, which counts what is dropped */
     __u32 armed;
+    __u32 routed; /* the chain has only frames for this host, whatever their MACs are by now */
 };
-ABI_VALUE(struct place_guard, 8);
+ABI_VALUE(struct place_guard, 12);
 
 /* Where a slot's slow packets go. */
 enum exit_kind {

@@ -92,6 +92,7 @@ class Lab:
         self.prefix = prefix or f"evnf{os.getpid()}"
         self.name = self.prefix  # of the daemon
         self.keepalive_requests = keepalive_requests
+        self.evnfd = self.build / "daemon/evnfd"
         self.dir = None
         self.processes = []
         self.daemon = None
@@ -115,6 +116,12 @@ class Lab:
         """The CLI, as an operator calls it."""
         return self.run([self.build / "tools/evnf", "--name", self.name, "--run-dir",
                          self.dir / "run", *args], check=check)
+
+    def api(self, path):
+        """What a GET answers."""
+        return json.loads(self.run(["curl", "-s", "--unix-socket",
+                                    self.dir / f"run/{self.name}.sock",
+                                    f"http://evnf{path}"]).stdout)
 
     def evnf_json(self, *args):
         return json.loads(self.evnf("--json", *args).stdout)
@@ -174,7 +181,7 @@ class Lab:
         """Starts evnfd and waits until it is ready."""
         log = self.dir / "evnfd.log"
         seen = log.stat().st_size if log.exists() else 0
-        self.daemon = self.vnf.start(self.build / "daemon/evnfd", "--config", self.config,
+        self.daemon = self.vnf.start(self.evnfd, "--config", self.config,
                                      *self.daemon_args(), log="evnfd.log")
         for _ in range(500):
             text = log.read_bytes()[seen:].decode() if log.exists() else ""
@@ -216,7 +223,7 @@ class Lab:
         for pid_file in self.dir.glob("*.pid"):
             self.end_nginx(pid_file)
         if (Path(PIN_DIR) / self.name).exists():
-            self.run([self.build / "daemon/evnfd", "--detach", *self.daemon_args()], check=False)
+            self.vnf.run(self.evnfd, "--detach", *self.daemon_args(), check=False)
         for host in self.hosts.values():
             self.run(["ip", "netns", "del", host.netns], check=False)
         shutil.rmtree(self.dir, ignore_errors=True)
