@@ -97,7 +97,7 @@ int forward_route(struct xdp_md *ctx)
     __u32 reason;
 
     if (!p)
-        return XDP_DROP; /* never: the array has its one entry */
+        return XDP_DROP;
     if (p->flags & PKT_F_ROUTER)
         return end_leave(ctx, p, FWD_SLOW_OPTIONS);
     if (p->vlans)

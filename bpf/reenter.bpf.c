@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Where a packet that another slow path than the kernel had goes on with its chain:
  *
- *   tap   attached to the exit's interface: what comes in there goes on after its slot
+ *   tap   attached to the exit's interface: what comes in there goes on after place_slot
  *   xsk   run by the daemon (BPF_PROG_TEST_RUN, live frames): the slot is metadata
  */
 #include "lib/parse.h"
 #include "lib/stage.h"
 
-const volatile __u32 reenter_slot = 0;    /* of a tap; 0: metadata says */
 const volatile __u32 reenter_ifindex = 0; /* where the tap's packets once came in */
 /* The chain has only frames for this host: what is for many is a neighbour's talk. */
 const volatile __u32 reenter_routed = 0;
@@ -18,7 +17,7 @@ static __always_inline int go_on(struct xdp_md *ctx, __u32 slot, __u32 ifindex)
     __u32 reason;
 
     if (!p)
-        return XDP_DROP; /* never: the array has its one entry */
+        return XDP_DROP;
     p->slot = slot;
     p->ifindex = ifindex;
     p->port = EXIT_PORTS;
@@ -40,7 +39,7 @@ int reenter_tap(struct xdp_md *ctx)
 
     if (eth && reenter_routed && (eth->h_dest[0] & 1))
         return exit_to_kernel(ctx, false);
-    return go_on(ctx, reenter_slot, reenter_ifindex);
+    return go_on(ctx, place_slot, reenter_ifindex);
 }
 
 SEC("xdp")

@@ -93,7 +93,7 @@ static __always_inline int go_on(struct __sk_buff *ctx, __be16 network)
     ctx->tc_index = chain_place_tag; /* goes on once, though it may be sent on from here */
     p = pkt_get();
     if (!p)
-        return TC_ACT_SHOT; /* never: the array has its one entry */
+        return TC_ACT_SHOT;
     bpf_skb_pull_data(ctx, ctx->len < RESUME_LINEAR ? ctx->len : RESUME_LINEAR);
     p->slot = place & PLACE_SLOT_MASK;
     p->ifindex = ctx->ingress_ifindex;

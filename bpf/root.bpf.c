@@ -15,7 +15,6 @@
 const volatile __u32 root_depth = PARSE_QUOTED;
 const volatile __u32 root_port = 0; /* see pkt.port */
 
-const volatile __u32 root_slot = 0;
 /* A wire carries what is not IP (ARP, spanning tree, …) too: the forwarder's slot,
  * or 0 for the stack. */
 const volatile __u32 root_not_ip_slot = 0;
@@ -40,8 +39,7 @@ int root(struct xdp_md *ctx)
     __u32 reason;
 
     if (!p)
-        return XDP_DROP; /* never: the array has its one entry */
-    p->slot = root_slot;
+        return XDP_DROP;
     p->ifindex = ctx->ingress_ifindex;
     p->port = root_port;
     reason = parse_frame(ctx, p, root_depth, 0);

@@ -147,20 +147,27 @@ Result<> Generation::load_instance(const Instance &instance, const Pins &pins)
         return folder.error();
     Loaded loaded;
     loaded.maps = std::make_unique<bpf::MapSet>(*folder, &maps_);
+    loaded.maps->maps_only(); // each place gets a copy of the program, see load_stage()
     auto fast_path =
         instance.type->load(*loaded.maps, instance.section, running_section(plan_, instance));
     if (!fast_path)
         return fast_path.error();
     loaded.fast_path = *std::move(fast_path);
     if (resume_) {
-        auto tc = bpf::Object::load(*loaded.maps, instance.type->name + "_tc",
-                                    tc_object(instance.type->name));
+        bpf::MapSet tc_maps("", loaded.maps.get());
+        auto tc = bpf::Object::load(tc_maps, instance.type->name + "_tc",
+                                    stage_objects(instance.type->name).tc);
         if (!tc)
             return tc.error();
         loaded.tc = *std::move(tc);
     }
     instances_.emplace(instance.name, std::move(loaded));
     return Unit{};
+}
+
+unsigned Generation::slot_of(const Chain &chain, std::size_t place) const
+{
+    return plan_.slots.at(slot_place(chain, chain.places[place]));
 }
 
 Result<> Generation::load_roots(const Chain &chain, unsigned &port)
@@ -173,7 +180,8 @@ Result<> Generation::load_roots(const Chain &chain, unsigned &port)
             continue; // gone for now; attached when it comes back
         auto root = bpf::Skeleton<root_bpf>::load(maps_, [&](root_bpf &skel) {
             const Layer depth = depth_needed(chain, entry.first, plan_.instances);
-            skel.rodata->root_slot = plan_.slots.at(root_place(chain, entry.interface));
+            skel.rodata->place_slot = plan_.slots.at(root_place(chain, entry.interface));
+            skel.rodata->place_next = slot_of(chain, entry.first);
             skel.rodata->root_depth = static_cast<__u32>(depth);
             skel.rodata->root_port = number;
             skel.rodata->root_check_mac = !wire;
@@ -204,7 +212,7 @@ Result<> Generation::load_taps(const Chain &chain)
                 continue;
             const unsigned slot = plan_.slots.at(slot_place(chain, place));
             auto reenter = bpf::Skeleton<reenter_bpf>::load(maps_, [&](reenter_bpf &skel) {
-                skel.rodata->reenter_slot = slot;
+                skel.rodata->place_slot = slot;
                 skel.rodata->reenter_routed = !chain.has(Place::Kind::wire);
                 if (const auto link = plan_.links.find(entry.interface); link != plan_.links.end())
                     skel.rodata->reenter_ifindex = link->second.ifindex;
@@ -259,12 +267,27 @@ std::map<std::string, unsigned> Generation::xsk_ports() const
     return out;
 }
 
-int Generation::xdp_program(const Place &place) const
+Result<int> Generation::load_stage(const Place &place, unsigned slot, unsigned next)
+{
+    auto &loaded = instances_.at(place.instance);
+    const std::string &vnf = plan_.instance(place.instance).type->name;
+    bpf::MapSet maps("", loaded.maps.get());
+    maps.set_constant("place_slot", slot);
+    maps.set_constant("place_next", next);
+    auto object = bpf::Object::load(maps, vnf, stage_objects(vnf).xdp);
+    if (!object)
+        return object.error();
+    auto program = object->program(vnf);
+    loaded.places.emplace(slot, *std::move(object));
+    return program;
+}
+
+Result<int> Generation::xdp_program(const Place &place, unsigned slot, unsigned next)
 {
     auto &progs = (*forward_)->progs;
     switch (place.kind) {
     case Place::Kind::stage:
-        return instances_.at(place.instance).fast_path->program();
+        return load_stage(place, slot, next);
     case Place::Kind::route:
         return bpf_program__fd(progs.forward_route);
     case Place::Kind::wire:
@@ -299,20 +322,22 @@ Result<> Generation::fill_slots(const Chain &chain)
     for (const auto *map : {&next, &programs, &wire_peers})
         if (!*map)
             return map->error();
-    const auto slot_of = [&](std::size_t place) {
-        return plan_.slots.at(slot_place(chain, chain.places[place]));
-    };
     for (std::size_t i = 0; i < chain.places.size(); ++i) {
         const Place &place = chain.places[i];
-        const unsigned slot = slot_of(i);
-        if (auto r = programs->put(slot, static_cast<__u32>(xdp_program(place))); !r)
+        const unsigned slot = slot_of(chain, i);
+        const auto followers = chain.followers(i);
+        auto program =
+            xdp_program(place, slot, followers.size() == 1 ? slot_of(chain, followers[0]) : 0);
+        if (!program)
+            return program.error();
+        if (auto r = programs->put(slot, static_cast<__u32>(*program)); !r)
             return r;
         if (resume_) {
             auto tc_programs = Table::bind(maps_, "slot_tc_programs");
-            auto program = tc_program(place);
-            if (!tc_programs || !program)
-                return tc_programs ? program.error() : tc_programs.error();
-            if (auto r = tc_programs->put(slot, static_cast<__u32>(*program)); !r)
+            auto tc = tc_program(place);
+            if (!tc_programs || !tc)
+                return tc_programs ? tc.error() : tc_programs.error();
+            if (auto r = tc_programs->put(slot, static_cast<__u32>(*tc)); !r)
                 return r;
         }
         if (place.kind == Place::Kind::stage)
@@ -320,7 +345,8 @@ Result<> Generation::fill_slots(const Chain &chain)
                 return r;
         if (place.kind == Place::Kind::stage)
             for (unsigned output = 0; output < CHAIN_OUTPUTS; ++output)
-                if (auto r = next->put(slot * CHAIN_OUTPUTS + output, slot_of(place.next[output]));
+                if (auto r = next->put(slot * CHAIN_OUTPUTS + output,
+                                       slot_of(chain, place.next[output]));
                     !r)
                     return r;
         if (const auto peer = plan_.links.find(place.interface); peer != plan_.links.end())
@@ -329,7 +355,7 @@ Result<> Generation::fill_slots(const Chain &chain)
     }
     for (const auto &entry : chain.entries)
         if (auto r = next->put(plan_.slots.at(root_place(chain, entry.interface)) * CHAIN_OUTPUTS,
-                               slot_of(entry.first));
+                               slot_of(chain, entry.first));
             !r)
             return r;
     if (!resume_)
@@ -348,7 +374,7 @@ Result<> Generation::fill_slots(const Chain &chain)
             return r;
     for (std::size_t i = 0; i < chain.places.size(); ++i)
         if (chain.places[i].kind == Place::Kind::stage)
-            if (auto r = guard(plan_.instance(chain.places[i].instance).tap, slot_of(i)); !r)
+            if (auto r = guard(plan_.instance(chain.places[i].instance).tap, slot_of(chain, i)); !r)
                 return r;
     return Unit{};
 }

@@ -91,13 +91,17 @@ private:
     Result<> fill_slots(const Chain &chain);
     Result<> fill_ports();
     Result<> clear_fresh();
-    [[nodiscard]] int xdp_program(const Place &place) const;
+    [[nodiscard]] unsigned slot_of(const Chain &chain, std::size_t place) const;
+    // Loads a place's copy of its stage's program; gives its descriptor.
+    Result<int> load_stage(const Place &place, unsigned slot, unsigned next);
+    Result<int> xdp_program(const Place &place, unsigned slot, unsigned next);
     [[nodiscard]] Result<int> tc_program(const Place &place) const;
 
     struct Loaded {
         std::unique_ptr<bpf::MapSet> maps;
         std::unique_ptr<FastPath> fast_path;
-        std::optional<bpf::Object> tc; // only where packets come back from a slow path
+        std::map<unsigned, bpf::Object> places; // by slot
+        std::optional<bpf::Object> tc;          // only where packets come back from a slow path
     };
 
     Plan plan_;

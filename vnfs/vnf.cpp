@@ -22,23 +22,24 @@ std::vector<const VnfType *> &registered()
 namespace
 {
 
-std::map<std::string, std::span<const std::byte>, std::less<>> &tc_objects()
+std::map<std::string, StageObjects, std::less<>> &objects()
 {
-    static std::map<std::string, std::span<const std::byte>, std::less<>> objects;
-    return objects;
+    static std::map<std::string, StageObjects, std::less<>> all;
+    return all;
 }
 
 } // namespace
 
-std::span<const std::byte> tc_object(std::string_view vnf)
+const StageObjects &stage_objects(std::string_view vnf)
 {
-    const auto it = tc_objects().find(vnf);
-    return it == tc_objects().end() ? std::span<const std::byte>() : it->second;
+    static const StageObjects none;
+    const auto it = objects().find(vnf);
+    return it == objects().end() ? none : it->second;
 }
 
-TcObjectRegistration::TcObjectRegistration(std::string vnf, std::span<const std::byte> elf)
+ObjectsRegistration::ObjectsRegistration(std::string vnf, StageObjects given)
 {
-    tc_objects().emplace(std::move(vnf), elf);
+    objects().emplace(std::move(vnf), given);
 }
 
 // The destination that a match asks for, as rules of other VNFs are compared with it.

@@ -66,7 +66,7 @@ class FastPath
 public:
     virtual ~FastPath() = default;
 
-    // The stage's program, to be put into the chain's slots.
+    // The stage's program that knows no place, for tests of the stage alone.
     [[nodiscard]] virtual int program() const = 0;
     // Replaces the rules by those of a checked section, all or nothing.
     virtual Result<> apply(const json &section) = 0;
@@ -122,10 +122,14 @@ struct Destination {
     std::string where; // in the section
 };
 
-// The stage's object as it is built for tc, which the build registers by itself.
-std::span<const std::byte> tc_object(std::string_view vnf);
-struct TcObjectRegistration {
-    TcObjectRegistration(std::string vnf, std::span<const std::byte> elf);
+// The stage's object files, which the build registers by itself. Of its program, which has
+// the VNF's name, each place of a chain has a copy.
+struct StageObjects {
+    std::span<const std::byte> xdp, tc;
+};
+const StageObjects &stage_objects(std::string_view vnf);
+struct ObjectsRegistration {
+    ObjectsRegistration(std::string vnf, StageObjects objects);
 };
 
 Destination destination_of(const match::Match &m, std::string text, std::string where);

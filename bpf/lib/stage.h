@@ -74,11 +74,21 @@ struct {
     __uint(pinning, LIBBPF_PIN_BY_NAME);
 } events_lost SEC(".maps");
 
+/* Set before loading: the program's own slot, and the one that follows whatever its
+ * output. Each place of a chain has a copy of its program with these: a constant target
+ * makes the tail call a direct jump. Zero: not known before, looked up. */
+const volatile __u32 place_slot = 0;
+const volatile __u32 place_next = 0;
+
+/* NULL never is: the array has its one entry. */
 static __always_inline struct pkt *pkt_get(void)
 {
     __u32 zero = 0;
+    struct pkt *p = bpf_map_lookup_elem(&pkt_scratch, &zero);
 
-    return bpf_map_lookup_elem(&pkt_scratch, &zero);
+    if (p && place_slot)
+        p->slot = place_slot;
+    return p;
 }
 
 static __always_inline void count(void *percpu_counters, __u32 index, __u32 bytes)
@@ -114,8 +124,11 @@ static __always_inline int slot_goto(struct frame_ctx *ctx, struct pkt *p, __u32
 static __always_inline int slot_go_on(struct frame_ctx *ctx, struct pkt *p, __u32 reason)
 {
     __u32 output = p->slot * CHAIN_OUTPUTS + (reason & (CHAIN_OUTPUTS - 1));
-    __u32 *next = bpf_map_lookup_elem(&slot_next, &output);
+    __u32 *next;
 
+    if (place_next)
+        return slot_goto(ctx, p, reason, place_next);
+    next = bpf_map_lookup_elem(&slot_next, &output);
     return slot_goto(ctx, p, reason, next ? *next : 0);
 }
 
@@ -145,7 +158,7 @@ static __always_inline int slot_leave(struct frame_ctx *ctx, struct pkt *p, __u3
         struct pkt *p = pkt_get();                                                                 \
                                                                                                    \
         if (!p)                                                                                    \
-            return FRAME_DROP; /* never: the array has its one entry */                            \
+            return FRAME_DROP;                                                                     \
         return slot_leave(ctx, p, name##_stage(ctx, p));                                           \
     }                                                                                              \
     static __always_inline __u32 name##_stage(struct frame_ctx *ctx __attribute__((unused)),       \

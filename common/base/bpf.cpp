@@ -177,6 +177,9 @@ Result<> load_object(bpf_object *object, MapSet &maps)
     if (auto r = maps.lend_to(object); !r)
         return std::move(r).context("load " + name);
     maps.set_constants(object);
+    bpf_program *program = nullptr;
+    if (maps.is_maps_only())
+        bpf_object__for_each_program(program, object) bpf_program__set_autoload(program, false);
     if (int err = bpf_object__load(object); err) {
         const std::string why = log.text().empty() ? "" : "\n" + log.text();
         return sys_error("load " + name + ": the kernel refused it" + why, err);

@@ -45,6 +45,9 @@ public:
     // a `const volatile __u32` of that name gets the value.
     void set_constant(const std::string &name, __u32 value) { constants_[name] = value; }
     void set_constants(bpf_object *object) const;
+    // Objects loaded with this very set bring only their maps: nobody runs their programs.
+    void maps_only() { maps_only_ = true; }
+    [[nodiscard]] bool is_maps_only() const { return maps_only_; }
 
     // The descriptor of a map that some object has brought.
     [[nodiscard]] Result<int> fd(const std::string &name) const;
@@ -56,6 +59,7 @@ private:
     const MapSet *shared_;
     std::map<std::string, Fd> maps_;
     std::map<std::string, __u32> constants_;
+    bool maps_only_ = false;
 };
 
 // Loads an opened object with the shared maps; the verifier's log is in the error.

@@ -62,7 +62,7 @@ public:
     void load_root(const std::function<void(root_bpf &)> &prepare)
     {
         root_.emplace(must(bpf::Skeleton<root_bpf>::load(maps, [&](root_bpf &r) {
-            r.rodata->root_slot = root_at;
+            r.rodata->place_slot = root_at;
             if (prepare)
                 prepare(r);
         })));

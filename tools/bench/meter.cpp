@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "bench/meter.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <numeric>
+
+namespace evnf::bench
+{
+
+namespace
+{
+
+constexpr std::uint8_t tcp_syn = 0x02, tcp_ack = 0x10;
+
+// Far from one packet to the next, so that no prefetcher guesses the flow, and to every
+// flow once before any twice.
+unsigned stride_over(unsigned flows)
+{
+    if (flows < 3)
+        return flows - 1;
+    auto stride = static_cast<unsigned>(0.618 * flows);
+    while (std::gcd(stride, flows) != 1)
+        ++stride;
+    return stride;
+}
+
+} // namespace
+
+Figures figures_of(std::vector<double> samples)
+{
+    std::sort(samples.begin(), samples.end());
+    auto at = [&](std::size_t percent) { return samples[(samples.size() - 1) * percent / 100]; };
+    return {at(0), at(10), at(50)};
+}
+
+Meter::Meter(bpf::Skeleton<rewind_bpf> rewind, std::unique_ptr<Subject> subject,
+             const Traffic &traffic)
+    : rewind_(std::move(rewind)),
+      subject_(std::move(subject)),
+      traffic_(traffic)
+{
+}
+
+Result<Meter> Meter::prepare(std::unique_ptr<Subject> subject, const Traffic &traffic)
+{
+    bpf::MapSet maps("");
+    auto rewind = bpf::Skeleton<rewind_bpf>::load(maps);
+    if (!rewind)
+        return rewind.error();
+    auto target = bpf::Map<__u32, __u32>::bind(maps, "rewind_target");
+    if (!target)
+        return target.error();
+    const int program = subject ? subject->entry() : bpf_program__fd((*rewind)->progs.empty);
+    if (auto r = target->put(0, static_cast<__u32>(program)); !r)
+        return std::move(r).context("put the program behind rewind").error();
+
+    Meter meter(*std::move(rewind), std::move(subject), traffic);
+    for (const std::uint8_t flags : {tcp_syn, tcp_ack})
+        if (auto r = meter.each_flow_once(flags); !r)
+            return r.error();
+    if (auto r = meter.check(); !r)
+        return r.error();
+    return meter;
+}
+
+// A packet of each flow, with these flags, as have all after it.
+Result<> Meter::each_flow_once(std::uint8_t tcp_flags)
+{
+    frame_ = build(frame_of(traffic_, tcp_flags));
+    std::memcpy(state_.head, frame_.data(), sizeof state_.head);
+    state_.flows = traffic_.flows;
+    state_.stride = stride_over(traffic_.flows);
+    return run(traffic_.flows, traffic_.flows);
+}
+
+Result<> Meter::run(unsigned packets, unsigned unmeasured)
+{
+    auto states = bpf::Map<__u32, rewind_state>::bind(bpf_map__fd(rewind_->maps.rewind_states));
+    if (!states)
+        return states.error();
+    state_.until = unmeasured;
+    state_.looks = 0;
+    if (auto r = states->put(0, state_); !r)
+        return r;
+    LIBBPF_OPTS(bpf_test_run_opts, o, .data_in = frame_.data(),
+                .data_size_in = static_cast<__u32>(frame_.size()),
+                .repeat = static_cast<int>(packets));
+    if (const int err = bpf_prog_test_run_opts(bpf_program__fd(rewind_->progs.rewind_frame), &o))
+        return sys_error("test run", err);
+    state_.flow = states->get(0)->flow;
+    packets_ += packets;
+    unsigned expected = XDP_DROP;
+    if (subject_)
+        expected = subject_->verdict();
+    if (o.retval != expected)
+        return Error{.what = "the verdict is " + std::to_string(o.retval) + " instead of " +
+                             std::to_string(expected)};
+    return Unit{};
+}
+
+Result<> Meter::sample()
+{
+    const unsigned unmeasured = std::max(traffic_.flows, 10U * REWIND_PACKETS);
+    // The last packet ends the last sample.
+    if (auto r = run(unmeasured + REWIND_SAMPLES * REWIND_PACKETS + 1, unmeasured); !r)
+        return r;
+    auto taken = bpf::Map<__u32, rewind_samples>::bind(bpf_map__fd(rewind_->maps.rewind_taken));
+    if (!taken)
+        return taken.error();
+    const auto got = taken->get(0);
+    if (!got)
+        return sys_error("read the samples");
+    for (const __u64 ns : got->ns)
+        samples_.push_back(static_cast<double>(ns) / REWIND_PACKETS);
+    return Unit{};
+}
+
+Result<> Meter::check() const
+{
+    if (!subject_)
+        return Unit{};
+    if (auto r = subject_->check_all_went(packets_); !r)
+        return r;
+    // More would mean that packets of established connections were placed anew.
+    const auto placed = subject_->connections();
+    if (placed && *placed != traffic_.flows)
+        return Error{.what = "elb placed " + std::to_string(*placed) + " connections instead of " +
+                             std::to_string(traffic_.flows)};
+    return Unit{};
+}
+
+} // namespace evnf::bench

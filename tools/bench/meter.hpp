@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Measures one program by BPF_PROG_TEST_RUN, every packet as it was first given.
+#pragma once
+
+#include <linux/bpf.h>
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "bench/rewind.h"
+#include "bench/subject.hpp"
+#include "bench/traffic.hpp"
+#include "rewind.skel.h"
+
+namespace evnf::bench
+{
+
+// Nanoseconds for each packet.
+struct Figures {
+    double min = 0, p10 = 0, median = 0;
+};
+Figures figures_of(std::vector<double> samples);
+
+class Meter
+{
+public:
+    // Without a subject it measures the empty program. The subject's connections are
+    // opened, and every flow must have gone its whole way once.
+    static Result<Meter> prepare(std::unique_ptr<Subject> subject, const Traffic &traffic);
+
+    // REWIND_SAMPLES short samples. Other programs ran since the last ones, so the caches are
+    // filled before by packets that are not measured: one of each flow.
+    Result<> sample();
+    // Whether all packets until now went the way that is measured.
+    [[nodiscard]] Result<> check() const;
+    [[nodiscard]] const std::vector<double> &samples() const { return samples_; }
+
+private:
+    Meter(bpf::Skeleton<rewind_bpf> rewind, std::unique_ptr<Subject> subject,
+          const Traffic &traffic);
+    Result<> each_flow_once(std::uint8_t tcp_flags);
+    Result<> run(unsigned packets, unsigned unmeasured);
+
+    bpf::Skeleton<rewind_bpf> rewind_;
+    std::unique_ptr<Subject> subject_;
+    Traffic traffic_;
+    rewind_state state_{};
+    Bytes frame_;
+    std::uint64_t packets_ = 0;
+    std::vector<double> samples_;
+};
+
+} // namespace evnf::bench

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// What the benchmark sends, and the rules and backends that it meets.
+#pragma once
+
+#include "tests/support/frame.hpp"
+#include "vnfs/vnf.hpp"
+
+namespace evnf::bench
+{
+
+using test::Bytes;
+using test::Frame;
+
+// TCP packets of established connections to one service.
+struct Traffic {
+    unsigned flows;
+    unsigned size; // of each frame, without FCS
+};
+
+extern const std::string service_address;
+extern const std::vector<std::string> backend_addresses;
+
+// A packet of flow 0.
+Frame frame_of(const Traffic &traffic, std::uint8_t tcp_flags);
+
+// A section of efw with so many rules, of which the last accepts the traffic and no other
+// matches it.
+json efw_section(unsigned rules);
+// A section of elb with room for the flows.
+json elb_section(unsigned flows);
+
+} // namespace evnf::bench
