@@ -75,16 +75,16 @@ static __always_inline bool decrement_ttl(struct xdp_md *ctx, struct pkt *p)
 /* By redirect also where the way out is the way in: XDP_TX out of a veth whose far end
  * has GRO but no XDP program leaves the frame in its ring (veth_xdp_flush() in Linux up
  * to 6.18 wakes only a peer with a program). */
-static __always_inline int transmit(struct pkt *p, __u32 ifindex)
+static __always_inline int transmit(struct xdp_md *ctx, struct pkt *p, __u32 ifindex)
 {
-    slot_count(p, FWD_REDIRECT);
+    slot_count(ctx, p, FWD_REDIRECT);
     return bpf_redirect_map(&transmit_ports, ifindex, XDP_DROP);
 }
 
 /* Counts the reason; what is not dropped is the kernel's, for good. */
 static __always_inline int end_leave(struct xdp_md *ctx, struct pkt *p, __u32 reason)
 {
-    slot_count(p, reason);
+    slot_count(ctx, p, reason);
     return (reason & VERDICT_MASK) == VERDICT_SLOW ? exit_to_kernel(ctx, true) : XDP_DROP;
 }
 
@@ -117,7 +117,7 @@ int forward_route(struct xdp_md *ctx)
         return end_leave(ctx, p, SLOW_L4_UNKNOWN);
     __builtin_memcpy(eth->h_dest, nh.dmac, sizeof(eth->h_dest));
     __builtin_memcpy(eth->h_source, nh.smac, sizeof(eth->h_source));
-    return transmit(p, nh.ifindex);
+    return transmit(ctx, p, nh.ifindex);
 }
 
 SEC("xdp")
@@ -133,7 +133,7 @@ int forward_wire(struct xdp_md *ctx)
         return end_leave(ctx, p, FWD_DROP_NO_PEER);
     if (!csum_finish(ctx, p))
         return end_leave(ctx, p, SLOW_L4_UNKNOWN);
-    return transmit(p, *peer);
+    return transmit(ctx, p, *peer);
 }
 
 SEC("xdp")
@@ -153,7 +153,7 @@ int forward_hairpin(struct xdp_md *ctx)
     __builtin_memcpy(mac, eth->h_dest, sizeof(mac));
     __builtin_memcpy(eth->h_dest, eth->h_source, sizeof(mac));
     __builtin_memcpy(eth->h_source, mac, sizeof(mac));
-    return transmit(p, p->ifindex);
+    return transmit(ctx, p, p->ifindex);
 }
 
 /* "host": the kernel gets the packet. */

@@ -21,14 +21,16 @@ static __always_inline int go_on(struct xdp_md *ctx, __u32 slot, __u32 ifindex)
     p->slot = slot;
     p->ifindex = ifindex;
     p->port = EXIT_PORTS;
+    trace_clock(p);
     reason = parse_frame(ctx, p, PARSE_QUOTED, 0);
+    trace_begin(p, reason == NEXT);
     if (reason == NEXT) {
         csum_finish(ctx, p); /* it may have gone there from tc, where nobody does */
         return slot_go_on(ctx, p, NEXT_RESUMED);
     }
     /* Only IP packets went there: a neighbour's question is the kernel's, the rest
      * nobody's. */
-    slot_count(p, reason);
+    slot_count(ctx, p, reason);
     return (reason & VERDICT_MASK) == VERDICT_SLOW ? exit_to_kernel(ctx, false) : XDP_DROP;
 }
 

@@ -98,10 +98,12 @@ static __always_inline int go_on(struct __sk_buff *ctx, __be16 network)
     p->slot = place & PLACE_SLOT_MASK;
     p->ifindex = ctx->ingress_ifindex;
     p->port = EXIT_PORTS;
+    trace_clock(p);
     reason = parse_frame(ctx, p, PARSE_QUOTED, network);
+    trace_begin(p, reason == NEXT);
     if (reason != NEXT || !keep_routed(p)) {
         /* The slow path made something of it that the chain cannot look at. */
-        slot_count(p, reason == SLOW_NOT_IP ? DROP_IP_HEADER : reason);
+        slot_count(ctx, p, reason == SLOW_NOT_IP ? DROP_IP_HEADER : reason);
         return TC_ACT_SHOT;
     }
     return slot_go_on(ctx, p, NEXT_RESUMED);
@@ -120,9 +122,9 @@ int resume_bare(struct __sk_buff *ctx)
     return go_on(ctx, ctx->protocol);
 }
 
-static __always_inline int leave(struct pkt *p, __u32 reason, int action)
+static __always_inline int leave(struct __sk_buff *ctx, struct pkt *p, __u32 reason, int action)
 {
-    slot_count(p, reason);
+    slot_count(ctx, p, reason);
     return action;
 }
 
@@ -146,7 +148,7 @@ int end_route(struct __sk_buff *ctx)
     if (!p)
         return TC_ACT_SHOT;
     if (!rerouted(p))
-        return leave(p, FWD_KERNEL, TC_ACT_UNSPEC);
+        return leave(ctx, p, FWD_KERNEL, TC_ACT_UNSPEC);
     fib.ifindex = p->ifindex;
     fib.l4_protocol = p->flow.proto;
     fib.sport = p->flow.sport;
@@ -162,26 +164,26 @@ int end_route(struct __sk_buff *ctx)
     }
     found = bpf_fib_lookup(ctx, &fib, sizeof(fib), 0); /* checks the MTU, of segments too */
     if (found != BPF_FIB_LKUP_RET_SUCCESS && found != BPF_FIB_LKUP_RET_NO_NEIGH)
-        return leave(p, FWD_DROP_NO_ROUTE, TC_ACT_SHOT);
-    return leave(p, FWD_REROUTED, bpf_redirect_neigh(fib.ifindex, NULL, 0, 0));
+        return leave(ctx, p, FWD_DROP_NO_ROUTE, TC_ACT_SHOT);
+    return leave(ctx, p, FWD_REROUTED, bpf_redirect_neigh(fib.ifindex, NULL, 0, 0));
 }
 
 /* "wire", "hairpin", "host": the kernel knows where it goes. */
 SEC("tc")
-int end_kernel(struct __sk_buff *ctx __attribute__((unused)))
+int end_kernel(struct __sk_buff *ctx)
 {
     struct pkt *p = pkt_get();
 
-    return p ? leave(p, FWD_KERNEL, TC_ACT_UNSPEC) : TC_ACT_SHOT;
+    return p ? leave(ctx, p, FWD_KERNEL, TC_ACT_UNSPEC) : TC_ACT_SHOT;
 }
 
 /* "drop" */
 SEC("tc")
-int end_chain_drop(struct __sk_buff *ctx __attribute__((unused)))
+int end_chain_drop(struct __sk_buff *ctx)
 {
     struct pkt *p = pkt_get();
 
-    return p ? leave(p, FWD_DROP_CHAIN, TC_ACT_SHOT) : TC_ACT_SHOT;
+    return p ? leave(ctx, p, FWD_DROP_CHAIN, TC_ACT_SHOT) : TC_ACT_SHOT;
 }
 
 char LICENSE[] SEC("license") = "GPL";

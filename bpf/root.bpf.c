@@ -42,13 +42,15 @@ int root(struct xdp_md *ctx)
         return XDP_DROP;
     p->ifindex = ctx->ingress_ifindex;
     p->port = root_port;
+    trace_clock(p);
     reason = parse_frame(ctx, p, root_depth, 0);
+    trace_begin(p, reason == NEXT);
     if (reason == SLOW_NOT_IP && root_not_ip_slot)
         return slot_goto(ctx, p, NEXT, root_not_ip_slot);
     if (reason == NEXT && root_check_mac && !for_us(ctx))
         reason = SLOW_NOT_OUR_MAC;
     if ((reason & VERDICT_MASK) == VERDICT_SLOW) { /* never was in the chain */
-        slot_count(p, reason);
+        slot_count(ctx, p, reason);
         return exit_to_kernel(ctx, false);
     }
     return slot_leave(ctx, p, reason);

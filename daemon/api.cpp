@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "base/log.hpp"
+#include "daemon/serving.hpp"
 #include "openapi.h"
 
 namespace evnf
@@ -19,38 +20,8 @@ namespace evnf
 namespace
 {
 
-constexpr const char *json_type = "application/json";
 constexpr std::size_t max_body = 16 << 20; // a configuration of a million words
 constexpr auto max_wait = std::chrono::seconds(10);
-
-int http_status(const Error &e)
-{
-    switch (e.code) {
-    case 0:
-        return 400;
-    case ENOENT:
-        return 404;
-    case EEXIST:
-        return 409;
-    default:
-        return 500;
-    }
-}
-
-void answer(httplib::Response &response, const json &body)
-{
-    response.set_content(body.dump(), json_type);
-}
-
-void answer(httplib::Response &response, const Error &e)
-{
-    const int status = http_status(e);
-    json body{{"error", status == 500 ? e.message() : e.what}};
-    if (!e.where.empty())
-        body.update({{"where", e.where}, {"offset", e.offset}, {"length", e.length}});
-    response.status = status;
-    answer(response, body);
-}
 
 // The body as JSON; null for none.
 Result<json> body_of(const httplib::Request &request)
@@ -64,11 +35,6 @@ Result<json> body_of(const httplib::Request &request)
 }
 
 } // namespace
-
-struct Api::Serving {
-    httplib::Server server;
-    std::thread thread;
-};
 
 Result<std::unique_ptr<Api>> Api::listen(const std::string &socket_path, Loop &loop, Daemon &daemon)
 {
@@ -92,6 +58,7 @@ Api::Api(std::string socket_path, Loop &loop, Daemon &daemon)
 
 Api::~Api()
 {
+    serving_->ending = true;
     serving_->server.stop();
     if (serving_->thread.joinable())
         serving_->thread.join();
@@ -167,6 +134,7 @@ void Api::add_routes()
         else
             response.status = 503;
     });
+    add_watch_routes();
     for (const auto *type : vnf_types())
         if (!type->inner)
             add_vnf_routes(*type);

@@ -32,6 +32,7 @@ private:
     Api(std::string socket_path, Loop &loop, Daemon &daemon);
     void add_routes();
     void add_vnf_routes(const VnfType &type);
+    void add_watch_routes(); // in api_watch.cpp
     Result<> open_socket();
 
     struct Serving; // the server and its thread

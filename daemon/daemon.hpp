@@ -16,6 +16,9 @@
 namespace evnf
 {
 
+class Trace;
+struct TraceRequest;
+
 // The daemon's work, without its wiring: keeps the desired state and puts it in force.
 // Lives on the loop's thread.
 class Daemon
@@ -35,6 +38,17 @@ public:
     // Gives its reply.
     Result<json> edit(const VnfType &type, const std::string &instance, const Route &route,
                       const Request &request);
+
+    // One watches at a time. In watch.cpp.
+    Result<> begin_watching();
+    void end_watching();
+    Result<std::unique_ptr<Trace>> begin_trace(const TraceRequest &request);
+    // Sampled time of a packet at each place, since begin_watching().
+    [[nodiscard]] json times() const;
+    // The chains as they were asked for and as they run, with an estimate of their cost.
+    [[nodiscard]] json plan() const;
+    // In force, see FastPlane.
+    [[nodiscard]] unsigned generation() const { return plane_->number(); }
 
     [[nodiscard]] json status() const;
     [[nodiscard]] json chains() const;
@@ -66,6 +80,7 @@ private:
     std::map<std::string, Link> known_links_; // as the generation in force was built for
     std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
     std::chrono::steady_clock::time_point replaced_at_; // a generation, last
+    bool watching_ = false;
     Fd retire_timer_;
     Loop::Watch retire_watch_; // last: it names the descriptor above
 };

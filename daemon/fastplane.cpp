@@ -263,6 +263,7 @@ Result<Plan> FastPlane::plan(const json &document, const json &running, Rtnl &rt
     p.chains = chains_of(document);
     p.instances = instances_used(document, p.chains);
     p.owner = owner_;
+    p.observe = observe_;
     const auto pinned = pins_.generations();
     p.number =
         std::max(number_, pinned.empty() ? 0 : *std::max_element(pinned.begin(), pinned.end())) + 1;

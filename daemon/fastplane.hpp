@@ -43,6 +43,9 @@ public:
     Result<> install(const json &document, const json &running, Rtnl &rtnl, Missing missing,
                      const BeforeActivation &before);
 
+    // Whether the generations from the next one on can be watched.
+    void set_observe(bool on) { observe_ = on; }
+
     // Ends the generations that were replaced. Packets that were with their slow path then
     // had their time to come back: call it some seconds after install().
     void retire_old();
@@ -74,6 +77,7 @@ private:
     Slots slots_;
     unsigned owner_;
     unsigned number_ = 0;
+    bool observe_ = false;
     std::map<std::string, Attachment> attachments_; // by interface
     std::set<unsigned> covered_;                    // ifindexes with our tc egress filter
     std::mutex workers_mutex_;                      // between the loop and the threads of XskPorts

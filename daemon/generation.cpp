@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <set>
 
 #include "daemon/compose.hpp"
 #include "forward.skel.h"
@@ -61,6 +62,21 @@ bool Plan::resumes() const
     return false;
 }
 
+bool Plan::is_idle(const Place &place) const
+{
+    if (place.kind != Place::Kind::stage)
+        return false;
+    const Instance &i = instance(place.instance);
+    return i.type->idle && i.type->idle(i.section);
+}
+
+std::size_t Plan::met(const Chain &chain, std::size_t place) const
+{
+    while (is_idle(chain.places[place]))
+        place = chain.places[place].next[NEXT & (CHAIN_OUTPUTS - 1)];
+    return place;
+}
+
 const Instance &Plan::instance(const std::string &name) const
 {
     return *std::find_if(instances.begin(), instances.end(),
@@ -71,6 +87,7 @@ Generation::Generation(Plan plan, const Pins &pins) : plan_(std::move(plan)), ma
 {
     maps_.set_constant("chain_resumes", plan_.resumes());
     maps_.set_constant("chain_place_tag", plan_.place_tag());
+    maps_.set_constant("chain_observe", plan_.observe);
 }
 
 Generation::~Generation() = default;
@@ -167,7 +184,7 @@ Result<> Generation::load_instance(const Instance &instance, const Pins &pins)
 
 unsigned Generation::slot_of(const Chain &chain, std::size_t place) const
 {
-    return plan_.slots.at(slot_place(chain, chain.places[place]));
+    return plan_.slots.at(slot_place(chain, chain.places[plan_.met(chain, place)]));
 }
 
 Result<> Generation::load_roots(const Chain &chain, unsigned &port)
@@ -324,10 +341,11 @@ Result<> Generation::fill_slots(const Chain &chain)
             return map->error();
     for (std::size_t i = 0; i < chain.places.size(); ++i) {
         const Place &place = chain.places[i];
-        const unsigned slot = slot_of(chain, i);
-        const auto followers = chain.followers(i);
-        auto program =
-            xdp_program(place, slot, followers.size() == 1 ? slot_of(chain, followers[0]) : 0);
+        const unsigned slot = plan_.slots.at(slot_place(chain, place));
+        std::set<unsigned> next_slots;
+        for (const std::size_t f : chain.followers(i))
+            next_slots.insert(slot_of(chain, f));
+        auto program = xdp_program(place, slot, next_slots.size() == 1 ? *next_slots.begin() : 0);
         if (!program)
             return program.error();
         if (auto r = programs->put(slot, static_cast<__u32>(*program)); !r)
@@ -374,7 +392,9 @@ Result<> Generation::fill_slots(const Chain &chain)
             return r;
     for (std::size_t i = 0; i < chain.places.size(); ++i)
         if (chain.places[i].kind == Place::Kind::stage)
-            if (auto r = guard(plan_.instance(chain.places[i].instance).tap, slot_of(chain, i)); !r)
+            if (auto r = guard(plan_.instance(chain.places[i].instance).tap,
+                               plan_.slots.at(slot_place(chain, chain.places[i])));
+                !r)
                 return r;
     return Unit{};
 }

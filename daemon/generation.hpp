@@ -35,6 +35,7 @@ struct Plan {
     std::map<std::string, Link> links; // all interfaces, by name
     unsigned owner = 0;                // which evnfd, see abi/place.h
     unsigned number = 0;               // of the generation
+    bool observe = false;              // packets can be watched, see bpf/lib/trace.h
 
     // Whether a packet may have to go on with its chain after a slow path.
     [[nodiscard]] bool resumes() const;
@@ -46,6 +47,10 @@ struct Plan {
                (number % PLACE_GENERATIONS) << PLACE_GENERATION_SHIFT;
     }
     [[nodiscard]] const Instance &instance(const std::string &name) const;
+    // Whether a place lets every packet go on as it is: packets pass it by.
+    [[nodiscard]] bool is_idle(const Place &place) const;
+    // The place that packets meet which are led to `place`: it, or one after it.
+    [[nodiscard]] std::size_t met(const Chain &chain, std::size_t place) const;
 };
 
 // One whole form of the chains, loaded beside the one in force: its programs, its prog

@@ -5,6 +5,7 @@
 #include <array>
 
 #include "daemon/daemon.hpp"
+#include "daemon/report.hpp"
 
 namespace evnf
 {
@@ -31,22 +32,6 @@ const std::vector<Reason> &forward_reasons()
     return reasons;
 }
 
-// The name of a reason at a place: the common ones, then those of the VNF there.
-Reason find_reason(unsigned value, const std::vector<Reason> &own)
-{
-    for (const auto *list : {&common_reasons(), &own})
-        for (const auto &r : *list)
-            if (r.value == value)
-                return r;
-    return {value, "unknown", "a reason that this version does not know"};
-}
-
-const std::vector<Reason> &reasons_of(const Plan &plan, const Place &place)
-{
-    return place.kind == Place::Kind::stage ? plan.instance(place.instance).type->reasons
-                                            : forward_reasons();
-}
-
 json counter_json(const counter &c)
 {
     return {{"packets", c.packets}, {"bytes", c.bytes}};
@@ -71,6 +56,26 @@ std::string escaped(const std::string &s)
 }
 
 } // namespace
+
+std::string verdict_name(unsigned reason)
+{
+    return verdict_names[verdict_index(reason)];
+}
+
+Reason find_reason(unsigned value, const std::vector<Reason> &own)
+{
+    for (const auto *list : {&common_reasons(), &own})
+        for (const auto &r : *list)
+            if (r.value == value)
+                return r;
+    return {value, "unknown", "a reason that this version does not know"};
+}
+
+const std::vector<Reason> &reasons_of(const Plan &plan, const Place &place)
+{
+    return place.kind == Place::Kind::stage ? plan.instance(place.instance).type->reasons
+                                            : forward_reasons();
+}
 
 json Daemon::status() const
 {

@@ -110,6 +110,7 @@ struct Descriptor {
     bool drops = false;     // may end a packet's way
     bool both_ways = false; // the answers must come by it too
     bool copies = false;    // sends copies of packets to its workers
+    unsigned cost_ns = 0;   // of a hit, warm, by ./run bench; for estimates
 };
 
 // Packets to some destination: what rules of different VNFs are compared by.
@@ -161,6 +162,8 @@ struct VnfType {
     // Whether the stage, with this section, lets every packet go on as it is: then it is
     // left out of the chain.
     std::function<bool(const json &section)> idle;
+    // Which rule or entry a stage's trace_detail() means, for people.
+    std::function<std::string(const json &section, unsigned detail)> explain;
 };
 
 // All VNFs that are linked in, by name.

@@ -33,7 +33,7 @@ static __always_inline int exit_down(struct frame_ctx *ctx, struct pkt *p,
 {
     if (!e->down_drops)
         return slot_go_on(ctx, p, NEXT_EXIT_DOWN);
-    slot_count(p, DROP_EXIT_DOWN);
+    slot_count(ctx, p, DROP_EXIT_DOWN);
     return FRAME_DROP;
 }
 
@@ -104,7 +104,7 @@ static __always_inline int exit_xsk(struct xdp_md *ctx, struct pkt *p, const str
         bpf_map_lookup_elem(&exit_xsks, &key)) {
         if (place_write(ctx, chain_place_tag | p->slot, copy_bucket(&p->flow)))
             return bpf_redirect_map(&exit_xsks, key, XDP_DROP);
-        slot_count(p, DROP_NO_METADATA);
+        slot_count(ctx, p, DROP_NO_METADATA);
         return XDP_DROP;
     }
     return copy_held(ctx, p) ? XDP_DROP : exit_down(ctx, p, e);
@@ -129,7 +129,7 @@ static __always_inline int exit_slow(struct xdp_md *ctx, struct pkt *p)
     }
     if (place_write(ctx, chain_place_tag | p->slot, 0))
         return XDP_PASS;
-    slot_count(p, DROP_NO_METADATA);
+    slot_count(ctx, p, DROP_NO_METADATA);
     return XDP_DROP;
 }
 

@@ -101,9 +101,13 @@ static __always_inline void count(void *percpu_counters, __u32 index, __u32 byte
     }
 }
 
-static __always_inline void slot_count(const struct pkt *p, __u32 reason)
+#include "lib/trace.h"
+
+/* The packet leaves its slot. */
+static __always_inline void slot_count(struct frame_ctx *ctx, struct pkt *p, __u32 reason)
 {
     count(&slot_counters, p->slot * CHAIN_MAX_REASONS + reason, p->len);
+    trace_leave(ctx, p, reason);
 }
 
 /* Counts the reason and hands the packet to the program of slot `next`. */
@@ -111,12 +115,12 @@ static __always_inline int slot_goto(struct frame_ctx *ctx, struct pkt *p, __u32
 {
     __u32 from = p->slot;
 
-    slot_count(p, reason);
+    slot_count(ctx, p, reason);
     p->slot = next;
     bpf_tail_call(ctx, &slot_programs, next);
     /* An empty slot: whether a firewall stood there is unknown, so closed. */
     p->slot = from;
-    slot_count(p, DROP_NO_STAGE);
+    slot_count(ctx, p, DROP_NO_STAGE);
     return FRAME_DROP;
 }
 
@@ -142,10 +146,10 @@ static __always_inline int slot_leave(struct frame_ctx *ctx, struct pkt *p, __u3
     case VERDICT_NEXT:
         return slot_go_on(ctx, p, reason);
     case VERDICT_SLOW:
-        slot_count(p, reason);
+        slot_count(ctx, p, reason);
         return exit_slow(ctx, p);
     default:
-        slot_count(p, reason);
+        slot_count(ctx, p, reason);
         return FRAME_DROP;
     }
 }

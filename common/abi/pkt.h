@@ -66,6 +66,7 @@ struct pkt {
     __u32 slot;    /* where in the chain the packet is: see abi/chain.h */
     __u32 ifindex; /* where it came in */
     __u32 len;     /* frame length */
+    __u32 detail;  /* what decided, for those who watch: see lib/trace.h */
 
     __u32 l3_end; /* first byte after the IP datagram; the rest of the frame is padding */
     __u16 l3_off;
@@ -95,4 +96,4 @@ struct pkt {
     __u8 quoted_l4; /* enum pkt_l4: PORTS, OTHER, FRAGMENT, or UNREAD */
     __u8 pad2[3];
 };
-ABI_VALUE(struct pkt, 124);
+ABI_VALUE(struct pkt, 128);

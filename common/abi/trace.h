@@ -61,3 +61,35 @@ static __always_inline __u32 trace_matches(const struct trace_filter *f, const s
 
     return wrong == 0;
 }
+
+#define TRACE_RING_BYTES (4 << 20)
+#define TRACE_MAX_BYTES 3500 /* of a frame */
+#define TRACE_MAX_CPUS 1024  /* an id is count * TRACE_MAX_CPUS + CPU */
+#define TRACE_TIME_EVERY 16  /* one packet in so many has its time taken */
+
+/* What somebody who watches wants to see. */
+struct trace_wanted {
+    struct trace_filter filter;
+    __u32 active;   /* else only times are taken */
+    __u32 all;      /* the filter asks for nothing: also what could not be parsed */
+    __u32 slot;     /* 0: of all */
+    __u32 verdicts; /* a bit for each: 1 << (verdict >> 4) */
+    __u32 snap;     /* bytes of the frame to send */
+};
+ABI_VALUE(struct trace_wanted, 124);
+
+/* A packet leaves a slot; in the ring buffer `traces`, followed by bytes of the frame. */
+struct trace_record {
+    __u64 id; /* of the packet, on its way from one root or resumption to its end */
+    __u64 ns; /* bpf_ktime_get_ns */
+    __u32 reason;
+    __u32 caplen;
+    struct pkt pkt;
+};
+ABI_VALUE(struct trace_record, 152);
+
+struct slot_time {
+    __u64 samples;
+    __u64 ns;
+};
+ABI_VALUE(struct slot_time, 16);

@@ -13,7 +13,7 @@ static __always_inline int linked_leave(struct xdp_md *ctx, struct pkt *p, __u32
 {
     if ((reason & VERDICT_MASK) != VERDICT_NEXT)
         return slot_leave(ctx, p, reason);
-    slot_count(p, reason);
+    slot_count(ctx, p, reason);
     p->slot++;
     return LINKED_ON;
 }

@@ -50,18 +50,18 @@ Error no_answer(const std::string &socket)
     return sys_error("connect to " + socket, code);
 }
 
-Error error_of(const httplib::Response &response)
+Error error_of(int status, const std::string &text)
 {
-    const json body = json::parse(response.body, nullptr, false);
+    const json body = json::parse(text, nullptr, false);
     Error e;
-    e.code = response.status == 400 ? 0 : response.status == 404 ? ENOENT : EIO;
+    e.code = status == 400 ? 0 : status == 404 ? ENOENT : EIO;
     if (body.is_object() && body.contains("error") && body["error"].is_string()) {
         e.what = body["error"];
         e.where = body.value("where", "");
         e.offset = body.value("offset", std::size_t{0});
         e.length = body.value("length", std::size_t{0});
     } else {
-        e.what = "evnfd answered with HTTP status " + std::to_string(response.status);
+        e.what = "evnfd answered with HTTP status " + std::to_string(status);
     }
     return e;
 }
@@ -108,11 +108,57 @@ Result<json> call_api(const std::string &socket, const std::string &method, cons
     if (!result)
         return no_answer(socket);
     if (result->status >= 300)
-        return error_of(*result);
+        return error_of(result->status, result->body);
     json answer = json::parse(result->body, nullptr, false);
     if (answer.is_discarded())
         return unreachable("evnfd's answer is not JSON");
     return answer;
+}
+
+Result<> stream_api(const std::string &socket, const std::string &path,
+                    const std::function<bool(const json &)> &take)
+{
+    if (socket.size() >= sizeof(sockaddr_un::sun_path))
+        return bad_input(socket + " is too long for a Unix socket");
+    httplib::Client client(socket);
+    client.set_address_family(AF_UNIX);
+    client.set_read_timeout(60, 0); // it writes a blank line when there is nothing
+    int status = 0;
+    std::string rest;
+    bool enough = false;
+    const auto result = client.Get(
+        path, {{"Host", "localhost"}},
+        [&](const httplib::Response &response) {
+            status = response.status;
+            return true;
+        },
+        [&](const char *bytes, std::size_t n) {
+            rest.append(bytes, n);
+            for (auto end = rest.find('\n'); status < 300 && end != rest.npos;
+                 end = rest.find('\n')) {
+                const json line = json::parse(rest.substr(0, end), nullptr, false);
+                rest.erase(0, end + 1);
+                if (line.is_object() && line.contains("ended")) {
+                    rest = line.dump();
+                    return false;
+                }
+                if (line.is_object() && !take(line)) {
+                    enough = true;
+                    return false;
+                }
+            }
+            return true;
+        });
+    if (enough)
+        return Unit{};
+    if (status >= 300)
+        return error_of(status, rest);
+    const json last = json::parse(rest, nullptr, false);
+    if (last.is_object() && last.contains("ended"))
+        return unreachable(last["ended"]);
+    if (!result && status == 0)
+        return no_answer(socket);
+    return unreachable("evnfd has ended");
 }
 
 } // namespace evnf::cli

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
+#include <functional>
 #include <nlohmann/json.hpp>
 #include <string>
 
@@ -16,5 +17,10 @@ Result<std::string> find_socket(const std::string &run_dir, const std::string &n
 // there was no answer.
 Result<nlohmann::json> call_api(const std::string &socket, const std::string &method,
                                 const std::string &path, const nlohmann::json &body);
+
+// A GET whose answer is one JSON object to a line, without end: `take` gets each, and
+// says whether it wants more.
+Result<> stream_api(const std::string &socket, const std::string &path,
+                    const std::function<bool(const nlohmann::json &)> &take);
 
 } // namespace evnf::cli

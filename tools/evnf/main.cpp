@@ -6,8 +6,10 @@
 #include "client.hpp"
 #include "completion.hpp"
 #include "config/toml.hpp"
+#include "plan.hpp"
 #include "views.hpp"
 #include "vnfs/cli.hpp"
+#include "watch.hpp"
 
 namespace evnf::cli
 {
@@ -23,6 +25,7 @@ public:
     bool as_json = false;
     std::string name;
     std::string run_dir = "/run/evnf";
+    std::string instance;
     int exit_code = ok;
 
     Result<json> call(const std::string &method, const std::string &path, const json &body) override
@@ -30,7 +33,9 @@ public:
         auto socket = find_socket(run_dir, name);
         if (!socket)
             return socket.error();
-        return call_api(*socket, method, path, body);
+        // Of a VNF's verbs: which of its instances.
+        const std::string which = instance.empty() ? "" : "?instance=" + instance;
+        return call_api(*socket, method, path + which, body);
     }
 
     void print(const json &value, const std::function<std::string(const json &)> &human) override
@@ -87,6 +92,7 @@ void add_commands(CLI::App &app, Session &session)
     auto *chain = app.add_subcommand("chain", "The chains")->require_subcommand(1);
     chain->add_subcommand("show", "Each chain's stages, with packets by verdict and reason")
         ->callback([&] { show(session, "/v1/chains", chains_view); });
+    add_plan_command(*chain, session);
     app.add_subcommand("counters", "All counters of the fast path")->callback([&] {
         show(session, "/v1/counters", counters_view);
     });
@@ -113,6 +119,10 @@ void add_commands(CLI::App &app, Session &session)
             std::cout << word << "\n";
     });
 
+    add_watch_commands(app,
+                       {[&] { return session.as_json; },
+                        [&] { return find_socket(session.run_dir, session.name); },
+                        [&](const Error &e, const std::string &input) { session.fail(e, input); }});
     for (const auto &verbs : all_verbs())
         verbs.add(app, session);
 }
@@ -143,6 +153,8 @@ int run(int argc, char **argv)
     app.set_version_flag("--version", EVNF_VERSION);
     app.add_flag("--json", session.as_json, "Print JSON");
     app.add_option("-n,--name", session.name, "Which evnfd; not needed if only one runs");
+    app.add_option("-i,--instance", session.instance,
+                   "Which instance of the VNF; not needed for the one that has its name");
     app.add_option("--run-dir", session.run_dir, "Where its socket is")->capture_default_str();
     app.require_subcommand(1);
     app.fallthrough(); // global options may stand anywhere

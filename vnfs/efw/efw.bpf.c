@@ -49,6 +49,7 @@ STAGE(efw)
         return match_unknown_reason(p);
     rule = &t->rule[i];
     count(&efw_counters, rule->counter, p->len);
+    trace_detail(p, rule->counter + 1);
     return reason_of(rule->action, i == t->rules);
 }
 

@@ -135,15 +135,27 @@ bool accepts_all(const json &section)
     return section["rules"].empty() && section["default"] == "accept";
 }
 
+// Its detail is a rule's counter and one.
+std::string rule_of(const json &section, unsigned detail)
+{
+    if (detail == default_counter + 1U)
+        return "default " + section["default"].get<std::string>();
+    for (const auto &r : section["rules"])
+        if (r["counter"].get<unsigned>() + 1 == detail)
+            return "rule " + r["id"].dump() + ": " + r["rule"].get<std::string>();
+    return "a rule that is gone";
+}
+
 const VnfType type{.name = "efw",
-                   .descriptor = {.drops = true},
+                   .descriptor = {.drops = true, .cost_ns = 37},
                    .reasons = {EFW_REASONS(EVNF_REASON_ROW)},
                    .routes = section_routes(),
                    .check = check_section,
                    .diff = diff_sections,
                    .load = load,
                    .matches = destinations,
-                   .idle = accepts_all};
+                   .idle = accepts_all,
+                   .explain = rule_of};
 const Registration registration(type);
 
 } // namespace

@@ -133,6 +133,7 @@ static __always_inline __u32 rewrite(struct frame_ctx *ctx, struct pkt *p,
     *addr = conn->addr;
     *port = conn->port;
 
+    trace_detail(p, backend + 1);
     c = bpf_map_lookup_elem(&elb_backend_counters, &backend);
     if (c) {
         struct counter *way = to_backend ? &c->to_backend : &c->to_client;

@@ -301,18 +301,30 @@ std::vector<Destination> services_rewritten(const json &section)
     return out;
 }
 
+// Its detail is a backend's id and one.
+std::string backend_of(const json &section, unsigned detail)
+{
+    for (const auto &s : services_of(section))
+        for (const auto &b : s.backends)
+            if (b.id + 1U == detail)
+                return "service " + s.name() + ", backend " + b.endpoint.text();
+    return "a backend that is gone";
+}
+
 const VnfType type{.name = "elb",
                    .descriptor = {.network = Access::write,
                                   .transport = Access::write,
                                   .stateful = true,
                                   .drops = true,
-                                  .both_ways = true},
+                                  .both_ways = true,
+                                  .cost_ns = 44},
                    .reasons = {ELB_REASONS(EVNF_REASON_ROW)},
                    .routes = section_routes(),
                    .check = check_section,
                    .diff = diff_sections,
                    .load = load,
-                   .rewrites = services_rewritten};
+                   .rewrites = services_rewritten,
+                   .explain = backend_of};
 const Registration registration(type);
 
 } // namespace
