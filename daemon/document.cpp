@@ -18,7 +18,7 @@ namespace evnf
 namespace
 {
 
-const std::set<std::string> toolkit_keys{"vnf", "one_armed", "exit", "tap", "exit_down"};
+const std::set<std::string> toolkit_keys{"vnf", "one_armed", "exit", "tap", "exit_down", "objects"};
 const std::map<std::string, exit_kind> exits{
     {"stack", EXIT_STACK}, {"tap", EXIT_TAP}, {"xsk", EXIT_XSK}};
 
@@ -178,6 +178,10 @@ Result<> check_toolkit_keys(const json &section, const std::string &where)
     if (down != "next" && down != "drop")
         return bad_input("exit_down is next (go on without the slow path) or drop",
                          where + "/exit_down");
+    if (section.is_object() && section.contains("objects") &&
+        !word_of(section, "objects", "").starts_with('/'))
+        return bad_input("objects is the full path of a folder with the stage's BPF objects",
+                         where + "/objects");
     const bool has_tap = section.is_object() && section.contains("tap");
     const std::string tap = word_of(section, "tap", "");
     if (has_tap != (exit == "tap") || (has_tap && (tap.empty() || tap.size() >= IFNAMSIZ)))
@@ -203,7 +207,8 @@ Instance instance(const std::string &name, const json &section)
             section.value("one_armed", false),
             exits.at(word_of(section, "exit", "stack")),
             word_of(section, "tap", ""),
-            down_drops(*type, section)};
+            down_drops(*type, section),
+            word_of(section, "objects", "")};
 }
 
 Result<json> check_section(const std::string &name, const json &section, const json &running)

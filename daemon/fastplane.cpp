@@ -132,6 +132,9 @@ Result<> FastPlane::install(const json &document, const json &running, Rtnl &rtn
         pins_.remove_generation(number);
         return r;
     }
+    if (auto r = (*next)->commit(); !r)
+        log_error("state is not kept beyond this evnfd: " + r.error().message());
+    unguard(**next);
     detach_unused(**next);
     wait_for_packets_in_flight();
     number_ = number;
@@ -141,6 +144,24 @@ Result<> FastPlane::install(const json &document, const json &running, Rtnl &rtn
         replaced_ = std::exchange(current_, *std::move(next));
     }
     return Unit{};
+}
+
+// The filters of older generations stay for a while, but what comes in by an interface that
+// has no chain any more needs no place.
+void FastPlane::unguard(const Generation &next)
+{
+    std::set<unsigned> guarded;
+    for (const auto &target : targets_of(next))
+        guarded.insert(next.plan().links.at(target.interface).ifindex);
+    for (const unsigned old : pins_.generations()) {
+        const Fd map(bpf_obj_get((pins_.generation(old) + "/place_guards").c_str()));
+        auto guards = bpf::Map<__u32, place_guard>::bind(map.get());
+        if (!map || !guards)
+            continue;
+        for (const unsigned ifindex : guards->keys())
+            if (!guarded.contains(ifindex))
+                guards->erase(ifindex);
+    }
 }
 
 // A generation may hold packets that came in while it was in force.
@@ -181,12 +202,21 @@ void FastPlane::open_xsks(const Generation &next)
 
 void FastPlane::scale_workers()
 {
+    for (const auto *g : {current_.get(), replaced_.get()})
+        if (g && g->workers())
+            if (auto r = g->workers()->beat(); !r)
+                log_error("workers: " + r.error().message());
     if (!current_ || !current_->workers())
         return;
+    current_->workers()->scale(xsk_lost());
+}
+
+std::uint64_t FastPlane::xsk_lost() const
+{
     std::uint64_t lost = 0;
     for (const auto &[interface, port] : xsk_ports_)
         lost += port->lost();
-    current_->workers()->scale(lost);
+    return lost;
 }
 
 void FastPlane::retire_old()
@@ -263,6 +293,9 @@ Result<Plan> FastPlane::plan(const json &document, const json &running, Rtnl &rt
     p.chains = chains_of(document);
     p.instances = instances_used(document, p.chains);
     p.owner = owner_;
+    // One that only follows guards nothing, so the next need not follow it.
+    for (const unsigned old : pins_.generations())
+        p.follows_resuming |= current_ ? current_->plan().resumes_itself() : pins_.resumes(old);
     p.observe = observe_;
     const auto pinned = pins_.generations();
     p.number =

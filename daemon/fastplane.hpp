@@ -51,6 +51,8 @@ public:
     void retire_old();
     // Called about twice a second: workers come and go with the load.
     void scale_workers();
+    // Packets that the kernel had no room for at our AF_XDP sockets.
+    [[nodiscard]] std::uint64_t xsk_lost() const;
     // Packets may leave by any interface after their slow path: also by one that is new.
     Result<> cover(const std::vector<Link> &links);
 
@@ -66,6 +68,7 @@ private:
     Result<Plan> plan(const json &document, const json &running, Rtnl &rtnl, Missing missing) const;
     Result<> activate(const Generation &next);
     Result<> attach_tc(const Generation &next);
+    void unguard(const Generation &next);
     void open_xsks(const Generation &next);
     void give(unsigned place, unsigned bucket, unsigned ifindex,
               std::span<const std::uint8_t> frame);

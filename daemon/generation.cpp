@@ -4,6 +4,8 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <filesystem>
+#include <fstream>
 #include <set>
 
 #include "daemon/compose.hpp"
@@ -47,6 +49,11 @@ bool Plan::has_workers() const
 
 bool Plan::resumes() const
 {
+    return follows_resuming || resumes_itself();
+}
+
+bool Plan::resumes_itself() const
+{
     for (const auto &i : instances)
         if (i.exit != EXIT_STACK)
             return true;
@@ -83,26 +90,34 @@ const Instance &Plan::instance(const std::string &name) const
                          [&](const Instance &i) { return i.name == name; });
 }
 
-Generation::Generation(Plan plan, const Pins &pins) : plan_(std::move(plan)), maps_(pins.maps())
+Generation::Generation(Plan plan, const Pins &pins)
+    : plan_(std::move(plan)),
+      pins_(pins),
+      maps_(pins.maps())
 {
     maps_.set_constant("chain_resumes", plan_.resumes());
     maps_.set_constant("chain_place_tag", plan_.place_tag());
     maps_.set_constant("chain_observe", plan_.observe);
 }
 
-Generation::~Generation() = default;
+Generation::~Generation()
+{
+    for (const auto &[name, loaded] : instances_)
+        if (loaded.migrated_from && !committed_)
+            pins_.remove_state(name, plan_.instance(name).type->state_version);
+}
 
 Result<std::unique_ptr<Generation>> Generation::build(Plan plan, const Pins &pins)
 {
     std::unique_ptr<Generation> g(new Generation(std::move(plan), pins));
-    if (auto r = g->load(pins); !r)
+    if (auto r = g->load(); !r)
         return r.error();
     return g;
 }
 
 // The forwarder first: it brings the maps that all share. Rules are in place before
 // any program that reads them can run.
-Result<> Generation::load(const Pins &pins)
+Result<> Generation::load()
 {
     auto forward = bpf::Skeleton<forward_bpf>::load(maps_);
     if (!forward)
@@ -120,7 +135,7 @@ Result<> Generation::load(const Pins &pins)
     }
 
     for (const auto &instance : plan_.instances)
-        if (auto r = load_instance(instance, pins); !r)
+        if (auto r = load_instance(instance); !r)
             return std::move(r).context(instance.name);
     unsigned port = 0;
     for (const auto &chain : plan_.chains) {
@@ -157,9 +172,10 @@ Result<> Generation::start_workers()
     return Unit{};
 }
 
-Result<> Generation::load_instance(const Instance &instance, const Pins &pins)
+Result<> Generation::load_instance(const Instance &instance)
 {
-    auto folder = pins.instance_maps(instance.name);
+    const auto versions = pins_.state_versions(instance.name);
+    auto folder = pins_.instance_maps(instance.name, instance.type->state_version);
     if (!folder)
         return folder.error();
     Loaded loaded;
@@ -170,15 +186,99 @@ Result<> Generation::load_instance(const Instance &instance, const Pins &pins)
     if (!fast_path)
         return fast_path.error();
     loaded.fast_path = *std::move(fast_path);
+    if (auto r = read_objects(instance, loaded); !r)
+        return r;
     if (resume_) {
         bpf::MapSet tc_maps("", loaded.maps.get());
+        const auto &built_in = stage_objects(instance.type->name).tc;
         auto tc = bpf::Object::load(tc_maps, instance.type->name + "_tc",
-                                    stage_objects(instance.type->name).tc);
+                                    loaded.tc_object.empty() ? built_in : loaded.tc_object);
         if (!tc)
             return tc.error();
         loaded.tc = *std::move(tc);
     }
+    if (auto r = loaded.maps->carry(); !r)
+        return r;
     instances_.emplace(instance.name, std::move(loaded));
+    return migrate_state(instance, versions);
+}
+
+// Only root may say what runs in the kernel, whoever may steer it.
+Result<> Generation::read_objects(const Instance &instance, Loaded &loaded) const
+{
+    if (instance.objects.empty())
+        return Unit{};
+    for (const auto &[file, bytes] :
+         {std::pair{instance.type->name + ".bpf.o", &loaded.xdp_object},
+          std::pair{instance.type->name + "_tc.bpf.o", &loaded.tc_object}}) {
+        const std::string path = instance.objects + "/" + file;
+        struct stat info {
+        };
+        std::ifstream in(path, std::ios::binary);
+        if (!in || ::stat(path.c_str(), &info))
+            return sys_error("read " + path);
+        if (info.st_uid != 0 || (info.st_mode & (S_IWGRP | S_IWOTH)))
+            return bad_input(path + " can be written by others than root: chown root, chmod go-w",
+                             "/" + instance.name + "/objects");
+        const std::string text(std::istreambuf_iterator<char>(in), {});
+        const auto whole = std::as_bytes(std::span(text));
+        bytes->assign(whole.begin(), whole.end());
+    }
+    return Unit{};
+}
+
+// State of another version of the VNF becomes this one's, if it can say how.
+Result<> Generation::migrate_state(const Instance &instance, const std::vector<unsigned> &versions)
+{
+    const VnfType &type = *instance.type;
+    if (versions.empty() || versions == std::vector{type.state_version})
+        return Unit{};
+    const unsigned from = *std::find_if(versions.begin(), versions.end(),
+                                        [&](unsigned v) { return v != type.state_version; });
+    auto &loaded = instances_.at(instance.name);
+    loaded.migrated_from = from;
+    if (!type.migrate)
+        return bad_input("the running " + instance.name + " keeps its state in layout " +
+                         std::to_string(from) + ", this evnfd in layout " +
+                         std::to_string(type.state_version) +
+                         " and cannot convert it: go on with the old evnfd, or end that with "
+                         "evnfd --detach (established connections and counters are then lost)");
+    return convert(instance.name);
+}
+
+Result<> Generation::convert(const std::string &instance)
+{
+    const auto &loaded = instances_.at(instance);
+    if (!loaded.migrated_from)
+        return Unit{};
+    auto old = pins_.instance_maps(instance, loaded.migrated_from);
+    if (!old)
+        return old.error();
+    for (const auto &entry : std::filesystem::directory_iterator(*old)) {
+        const std::string name = entry.path().filename();
+        const Fd from(bpf_obj_get(entry.path().c_str()));
+        auto to = loaded.maps->fd(name);
+        if (!from || !to)
+            continue; // the new version has no such map
+        if (auto r =
+                plan_.instance(instance).type->migrate(loaded.migrated_from, name, from.get(), *to);
+            !r)
+            return std::move(r).context("convert " + name);
+    }
+    return Unit{};
+}
+
+Result<> Generation::commit()
+{
+    for (auto &[name, loaded] : instances_) {
+        if (auto r = loaded.maps->commit(); !r)
+            return std::move(r).context(name);
+        if (auto r = convert(name); !r)
+            return std::move(r).context(name);
+        if (loaded.migrated_from)
+            pins_.remove_state(name, loaded.migrated_from);
+    }
+    committed_ = true;
     return Unit{};
 }
 
@@ -291,7 +391,8 @@ Result<int> Generation::load_stage(const Place &place, unsigned slot, unsigned n
     bpf::MapSet maps("", loaded.maps.get());
     maps.set_constant("place_slot", slot);
     maps.set_constant("place_next", next);
-    auto object = bpf::Object::load(maps, vnf, stage_objects(vnf).xdp);
+    auto object = bpf::Object::load(
+        maps, vnf, loaded.xdp_object.empty() ? stage_objects(vnf).xdp : loaded.xdp_object);
     if (!object)
         return object.error();
     auto program = object->program(vnf);
@@ -376,7 +477,7 @@ Result<> Generation::fill_slots(const Chain &chain)
                                slot_of(chain, entry.first));
             !r)
             return r;
-    if (!resume_)
+    if (!plan_.resumes_itself())
         return Unit{};
     auto guards = bpf::Map<__u32, place_guard>::bind(maps_, "place_guards");
     if (!guards)
@@ -453,9 +554,9 @@ Result<> Generation::pin(const Pins &pins) const
     const std::string folder = pins.generation(plan_.number);
     if (::mkdir(folder.c_str(), 0700))
         return sys_error("make " + folder);
-    for (const std::string name : {"slot_programs", "slot_tc_programs"}) {
+    for (const std::string name : {"slot_programs", "slot_tc_programs", "place_guards"}) {
         auto programs = maps_.fd(name);
-        if (!programs && name == "slot_tc_programs" && !resume_)
+        if (!programs && name != "slot_programs" && !resume_)
             continue;
         if (!programs)
             return programs.error();

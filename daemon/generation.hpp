@@ -35,10 +35,14 @@ struct Plan {
     std::map<std::string, Link> links; // all interfaces, by name
     unsigned owner = 0;                // which evnfd, see abi/place.h
     unsigned number = 0;               // of the generation
-    bool observe = false;              // packets can be watched, see bpf/lib/trace.h
+    // The generation before this one has packets resume: until its filters are gone, what
+    // comes in must go on having a place.
+    bool follows_resuming = false;
+    bool observe = false; // packets can be watched, see bpf/lib/trace.h
 
     // Whether a packet may have to go on with its chain after a slow path.
     [[nodiscard]] bool resumes() const;
+    [[nodiscard]] bool resumes_itself() const;
     // Whether packets go to user space: all of some, or copies.
     [[nodiscard]] bool has_workers() const;
     [[nodiscard]] unsigned place_tag() const
@@ -80,6 +84,10 @@ public:
     // Null if no chain uses the instance.
     [[nodiscard]] FastPath *fast_path(const std::string &instance) const;
 
+    // Takes the state over for good that had to be converted: called when packets meet this
+    // generation. Until then the state that it was made from is as it was.
+    Result<> commit();
+
     // Keeps the prog arrays alive, and so the chains whole, when the daemon is gone.
     Result<> pin(const Pins &pins) const;
 
@@ -87,8 +95,10 @@ public:
 
 private:
     Generation(Plan plan, const Pins &pins);
-    Result<> load(const Pins &pins);
-    Result<> load_instance(const Instance &instance, const Pins &pins);
+    Result<> load();
+    Result<> load_instance(const Instance &instance);
+    Result<> convert(const std::string &instance);
+    Result<> migrate_state(const Instance &instance, const std::vector<unsigned> &versions);
     Result<> load_roots(const Chain &chain, unsigned &port);
     Result<> load_taps(const Chain &chain);
     Result<> fill_exit(const Place &place, unsigned slot);
@@ -105,11 +115,17 @@ private:
     struct Loaded {
         std::unique_ptr<bpf::MapSet> maps;
         std::unique_ptr<FastPath> fast_path;
-        std::map<unsigned, bpf::Object> places; // by slot
-        std::optional<bpf::Object> tc;          // only where packets come back from a slow path
+        std::vector<std::byte> xdp_object, tc_object; // of a folder; else those built in
+        unsigned migrated_from = 0;                   // the version of the state, if it was another
+        std::map<unsigned, bpf::Object> places;       // by slot
+        std::optional<bpf::Object> tc; // only where packets come back from a slow path
     };
 
+    Result<> read_objects(const Instance &instance, Loaded &loaded) const;
+
     Plan plan_;
+    const Pins &pins_;
+    bool committed_ = false;
     bpf::MapSet maps_;
     std::unique_ptr<bpf::Skeleton<forward_bpf>> forward_;
     std::unique_ptr<bpf::Skeleton<resume_bpf>> resume_;

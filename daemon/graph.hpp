@@ -27,6 +27,8 @@ struct Instance {
     exit_kind exit = EXIT_STACK;
     std::string tap; // the interface, for EXIT_TAP
     bool exit_down_drops = false;
+    // A folder with VNF.bpf.o and VNF_tc.bpf.o, in place of the programs built in.
+    std::string objects;
 };
 
 // One position in a chain. It has a slot, and so counters, of its own.

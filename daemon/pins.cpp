@@ -93,14 +93,32 @@ Result<> Pins::create() const
     return Unit{};
 }
 
-Result<std::string> Pins::instance_maps(const std::string &instance) const
+Result<std::string> Pins::instance_maps(const std::string &instance, unsigned version) const
 {
-    std::string folder = maps() + "/" + instance;
+    std::string folder = maps() + "/" + instance + "/v" + std::to_string(version);
     std::error_code ec;
     fs::create_directories(folder, ec);
     if (ec)
         return sys_error("make " + folder, ec.value());
     return folder;
+}
+
+std::vector<unsigned> Pins::state_versions(const std::string &instance) const
+{
+    std::vector<unsigned> out;
+    for (const auto &name : names_in(maps() + "/" + instance)) {
+        unsigned n = 0;
+        if (name.starts_with("v") &&
+            std::from_chars(name.data() + 1, name.data() + name.size(), n).ec == std::errc{})
+            out.push_back(n);
+    }
+    return out;
+}
+
+void Pins::remove_state(const std::string &instance, unsigned version) const
+{
+    std::error_code ec; // what cannot be removed is found again at the next start
+    fs::remove_all(maps() + "/" + instance + "/v" + std::to_string(version), ec);
 }
 
 Result<unsigned> Pins::owner() const
@@ -155,6 +173,12 @@ std::vector<unsigned> Pins::generations() const
             out.push_back(n);
     }
     return out;
+}
+
+bool Pins::resumes(unsigned n) const
+{
+    std::error_code ec;
+    return fs::exists(generation(n) + "/place_guards", ec);
 }
 
 void Pins::remove_generation(unsigned n) const

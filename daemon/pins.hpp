@@ -2,9 +2,9 @@
 // Where the fast path is pinned, so that it outlives the daemon:
 //
 //   PIN_DIR/NAME/abi2/maps/    state that generations share: counters of the slots
-//                    /maps/I/  state of instance I: connections, counters of its rules
+//                    /maps/I/vN/  state of instance I, in layout N: connections, counters
 //                    /links/   what attaches a root to its interface
-//                    /gen/N/   the prog arrays of the generation in force
+//                    /gen/N/   of the generation in force: its prog arrays, its guards
 //                    /owner-K  whose packets they are, while the kernel has them
 #pragma once
 
@@ -26,8 +26,12 @@ public:
     Result<> create() const;
 
     [[nodiscard]] std::string maps() const { return base_ + "/maps"; }
-    // Of one instance of a VNF; the folder is made.
-    [[nodiscard]] Result<std::string> instance_maps(const std::string &instance) const;
+    // Of one instance of a VNF, in the state's version; the folder is made.
+    [[nodiscard]] Result<std::string> instance_maps(const std::string &instance,
+                                                    unsigned version) const;
+    // The versions that there are.
+    [[nodiscard]] std::vector<unsigned> state_versions(const std::string &instance) const;
+    void remove_state(const std::string &instance, unsigned version) const;
     // This daemon's number among those that are pinned under the same root, see
     // abi/place.h; it stays until remove_all().
     [[nodiscard]] Result<unsigned> owner() const;
@@ -38,6 +42,8 @@ public:
     // Interfaces that a pinned link names.
     [[nodiscard]] std::vector<std::string> linked_interfaces() const;
     [[nodiscard]] std::vector<unsigned> generations() const;
+    // Whether packets of a generation come back from their slow path.
+    [[nodiscard]] bool resumes(unsigned n) const;
     // Takes one generation's pins away; what still runs keeps running.
     void remove_generation(unsigned n) const;
 

@@ -212,6 +212,29 @@ Result<json> Daemon::show(const VnfType &type, const std::string &instance) cons
     return show_instance({*name, &type, own_keys(state_.document[*name])});
 }
 
+namespace
+{
+
+// Packets for user space, and who handles them.
+json workers_json(const FastPlane &plane)
+{
+    Workers::Counts c;
+    copy_count copies{};
+    if (const auto *workers = plane.current()->workers()) {
+        c = workers->counts();
+        for (unsigned slot = 0; slot < CHAIN_MAX_SLOTS; ++slot) {
+            copies.sent += workers->copies(slot).sent;
+            copies.lost += workers->copies(slot).lost;
+        }
+    }
+    return {{"workers", c.workers},        {"handled", c.handled},
+            {"refused", c.refused},        {"failed", c.failed},
+            {"copies_sent", copies.sent},  {"copies_lost", copies.lost},
+            {"xsk_lost", plane.xsk_lost()}};
+}
+
+} // namespace
+
 json Daemon::counters() const
 {
     const auto n = nexthops_->counts();
@@ -219,6 +242,7 @@ json Daemon::counters() const
              {"nexthops", {{"resolved", n.resolved}, {"slow", n.slow}, {"pending", n.pending}}}};
     if (auto lost = bpf::PerCpuCounters<__u64>::bind(plane_->current()->maps(), "events_lost"))
         out["events_lost"] = {{"nexthop_miss", lost->sum(EVENT_NEXTHOP_MISS)}};
+    out["workers"] = workers_json(*plane_);
     for (const auto &i : instances_of(state_.document))
         out[i.name] = show_instance(i);
     return out;

@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <condition_variable>
@@ -213,6 +214,8 @@ Result<std::unique_ptr<Workers>> Workers::start(bpf::MapSet &maps, FindFastPath 
     std::unique_ptr<Workers> w(new Workers(maps, std::move(find), *std::move(reenter), *copies));
     if (auto r = w->add(); !r)
         return r.error();
+    if (auto r = w->beat(); !r)
+        return r.error();
     return w;
 }
 
@@ -290,6 +293,17 @@ std::uint64_t Workers::lost_copies() const
     for (unsigned slot = 0; slot < CHAIN_MAX_SLOTS; ++slot)
         lost += copies_.sum(slot).lost;
     return lost;
+}
+
+Result<> Workers::beat() const
+{
+    timespec t{};
+    ::clock_gettime(CLOCK_MONOTONIC_COARSE, &t);
+    auto alive = bpf::Map<__u32, __u64>::bind(maps_, "copy_alive");
+    if (!alive)
+        return alive.error();
+    return alive->put(0,
+                      static_cast<__u64>(t.tv_sec) * 1'000'000'000 + static_cast<__u64>(t.tv_nsec));
 }
 
 void Workers::scale(std::uint64_t lost)

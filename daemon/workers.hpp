@@ -47,6 +47,8 @@ public:
     // one away when they are idle. `lost` counts what AF_XDP lost. Called about twice a
     // second.
     void scale(std::uint64_t lost);
+    // Says to the fast path that the workers are there. Called as often.
+    Result<> beat() const;
 
 private:
     class Worker;

@@ -136,6 +136,9 @@ struct ObjectsRegistration {
 Destination destination_of(const match::Match &m, std::string text, std::string where);
 
 struct VnfType {
+    // Of its pinned maps: raise it when what they hold changes, and say how to convert.
+    static constexpr unsigned first_state = 1;
+
     std::string name; // the stage's name in chains, and the section's in the configuration
     Descriptor descriptor;
     // Only the chain language makes instances of it: it has no section of its own.
@@ -155,6 +158,10 @@ struct VnfType {
                                                     const json &running)>
         load;
     // Not every VNF has these.
+    unsigned state_version = first_state;
+    // Copies the entries of a pinned map of version `from` that the new one does not have
+    // yet. Called twice: before packets meet the new one, and after.
+    std::function<Result<>(unsigned from, const std::string &map, int old_fd, int new_fd)> migrate;
     // What packets can leave the stage for no more, because it has written another
     // destination into them; and what destinations the section's rules ask for.
     std::function<std::vector<Destination>(const json &section)> rewrites;

@@ -45,6 +45,15 @@ struct {
     __type(value, __u32);
 } copy_ring_of SEC(".maps");
 
+/* When the workers last said that they are there (CLOCK_MONOTONIC_COARSE): the rings stay
+ * when the daemon is gone, and would take packets that nobody gives back. */
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(max_entries, 1);
+    __type(key, __u32);
+    __type(value, __u64);
+} copy_alive SEC(".maps");
+
 /* Copies sent and lost, by slot. */
 struct {
     __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -109,5 +118,10 @@ static __always_inline void packet_copy(struct frame_ctx *ctx, __u32 snap)
 /* The worker gets the packet itself; false if it cannot, and the packet is still here. */
 static __always_inline bool copy_held(struct frame_ctx *ctx, const struct pkt *p)
 {
+    __u32 zero = 0;
+    __u64 *alive = bpf_map_lookup_elem(&copy_alive, &zero);
+
+    if (!alive || bpf_ktime_get_coarse_ns() - *alive > COPY_ALIVE_NS)
+        return false;
     return p->len <= COPY_MAX_BYTES && copy_send(ctx, COPY_MAX_BYTES, chain_place_tag | p->slot);
 }

@@ -5,10 +5,11 @@
 
 #define COPY_MAX_BYTES 3500 /* of a frame; no XDP frame of a 4 KiB page is longer */
 #define COPY_RING_BYTES (1 << 20)
-#define COPY_RINGS 16    /* workers, at most */
-#define COPY_BUCKETS 128 /* flows are spread over the rings by these; a power of two */
-#define EXIT_PORTS 16    /* interfaces with AF_XDP sockets */
-#define EXIT_QUEUES 16   /* of each */
+#define COPY_RINGS 16            /* workers, at most */
+#define COPY_BUCKETS 128         /* flows are spread over the rings by these; a power of two */
+#define COPY_ALIVE_NS 3000000000 /* workers who have said nothing for so long are gone */
+#define EXIT_PORTS 16            /* interfaces with AF_XDP sockets */
+#define EXIT_QUEUES 16           /* of each */
 
 /* What comes before the frame's bytes in a ring. */
 struct copy_head {

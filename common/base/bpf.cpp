@@ -3,6 +3,7 @@
 
 #include <bpf/btf.h>
 #include <fcntl.h>
+#include <unistd.h>
 
 #include <cstdarg>
 #include <cstdio>
@@ -54,8 +55,14 @@ Fd duplicate(int fd)
     return Fd(::fcntl(fd, F_DUPFD_CLOEXEC, 0));
 }
 
-// A pinned map of another shape cannot be adopted: say so before libbpf says EINVAL.
-Result<> check_adoptable(const bpf_map *map, int fd)
+bool is_hash(__u32 type)
+{
+    return type == BPF_MAP_TYPE_HASH || type == BPF_MAP_TYPE_LRU_HASH;
+}
+
+// Whether a program may use a map that is there as its own: libbpf says no more than
+// EINVAL, or nothing.
+Result<> check_layout(const bpf_map *map, int fd, const std::string &mend)
 {
     bpf_map_info info{};
     __u32 size = sizeof info;
@@ -66,9 +73,7 @@ Result<> check_adoptable(const bpf_map *map, int fd)
             return Unit{};
         return bad_input(std::string("the running fast path's map ") + bpf_map__name(map) +
                          " has " + what + " " + std::to_string(has) + ", wanted is " +
-                         std::to_string(wants) +
-                         ": keep the old value, or detach first (established connections and "
-                         "counters are then lost)");
+                         std::to_string(wants) + mend);
     };
     if (auto r = same("type", info.type, bpf_map__type(map)); !r)
         return r;
@@ -76,7 +81,16 @@ Result<> check_adoptable(const bpf_map *map, int fd)
         return r;
     if (auto r = same("value size", info.value_size, bpf_map__value_size(map)); !r)
         return r;
+    if (is_hash(info.type))
+        return Unit{}; // its entries can be carried over to one of another size
     return same("size", info.max_entries, bpf_map__max_entries(map));
+}
+
+bool has_size(int fd, __u32 max_entries)
+{
+    bpf_map_info info{};
+    __u32 size = sizeof info;
+    return bpf_obj_get_info_by_fd(fd, &info, &size) == 0 && info.max_entries == max_entries;
 }
 
 } // namespace
@@ -104,6 +118,11 @@ Result<> MapSet::lend_to(bpf_object *object)
         const bool pin = is_state && !pin_dir_.empty() && !known;
         if (bpf_map__set_pin_path(map, pin ? path.c_str() : nullptr))
             return sys_error("set pin path of " + name);
+        if (known)
+            if (auto r =
+                    check_layout(map, known->get(), ": the object was built for another version");
+                !r)
+                return r;
         if (known && bpf_map__reuse_fd(map, known->get()))
             return sys_error("reuse map " + name);
         if (!pin)
@@ -111,8 +130,16 @@ Result<> MapSet::lend_to(bpf_object *object)
         Fd pinned(bpf_obj_get(path.c_str()));
         if (!pinned)
             continue; // libbpf creates it and pins it
-        if (auto r = check_adoptable(map, pinned.get()); !r)
+        if (auto r = check_layout(map, pinned.get(),
+                                  ": keep the old value, or detach first (established "
+                                  "connections and counters are then lost)");
+            !r)
             return r;
+        if (has_size(pinned.get(), bpf_map__max_entries(map)))
+            continue;
+        if (bpf_map__set_pin_path(map, nullptr))
+            return sys_error("set pin path of " + name);
+        outgrown_.insert_or_assign(name, std::move(pinned));
     }
     return Unit{};
 }
@@ -130,6 +157,31 @@ Result<> MapSet::take_from(bpf_object *object)
             return sys_error("keep map " + name);
         maps_.emplace(name, std::move(own));
     }
+    return Unit{};
+}
+
+Result<> MapSet::carry() const
+{
+    for (const auto &[name, old] : outgrown_) {
+        auto own = fd(name);
+        if (!own)
+            return own.error();
+        if (auto r = copy_entries(old.get(), *own); !r)
+            return std::move(r).context("carry over " + name);
+    }
+    return Unit{};
+}
+
+Result<> MapSet::commit()
+{
+    if (auto r = carry(); !r)
+        return r;
+    for (const auto &[name, old] : outgrown_) {
+        const std::string path = pin_dir_ + "/" + name;
+        if (::unlink(path.c_str()) || bpf_obj_pin(maps_.at(name).get(), path.c_str()))
+            return sys_error("pin " + path);
+    }
+    outgrown_.clear();
     return Unit{};
 }
 
@@ -204,6 +256,24 @@ Result<int> Object::program(const std::string &name) const
     if (!p)
         return sys_error("no BPF program named " + name, ENOENT);
     return bpf_program__fd(p);
+}
+
+Result<> copy_entries(int from, int to)
+{
+    bpf_map_info info{};
+    __u32 size = sizeof info;
+    if (bpf_obj_get_info_by_fd(from, &info, &size))
+        return sys_error("read map info");
+    std::vector<char> key(info.key_size), next(info.key_size), value(info.value_size);
+    for (bool more = bpf_map_get_next_key(from, nullptr, next.data()) == 0; more;
+         more = bpf_map_get_next_key(from, key.data(), next.data()) == 0) {
+        key = next;
+        if (bpf_map_lookup_elem(from, key.data(), value.data()))
+            continue; // it has gone meanwhile
+        if (bpf_map_update_elem(to, key.data(), value.data(), BPF_NOEXIST) && errno != EEXIST)
+            return sys_error("copy an entry");
+    }
+    return Unit{};
 }
 
 Result<> check_sizes(int fd, std::size_t key, std::size_t value)

@@ -49,6 +49,12 @@ public:
     void maps_only() { maps_only_ = true; }
     [[nodiscard]] bool is_maps_only() const { return maps_only_; }
 
+    // State maps whose size has changed are made anew beside the pinned ones. carry() copies
+    // what those hold, commit() does so again for what has come since and pins the new ones
+    // in their place. Until then nothing outside this set has changed.
+    Result<> carry() const;
+    Result<> commit();
+
     // The descriptor of a map that some object has brought.
     [[nodiscard]] Result<int> fd(const std::string &name) const;
 
@@ -60,6 +66,7 @@ private:
     std::map<std::string, Fd> maps_;
     std::map<std::string, __u32> constants_;
     bool maps_only_ = false;
+    std::map<std::string, Fd> outgrown_; // pinned maps that this set has of another size
 };
 
 // Loads an opened object with the shared maps; the verifier's log is in the error.
@@ -111,6 +118,9 @@ private:
     };
     std::unique_ptr<bpf_object, Close> object_;
 };
+
+// Copies every entry that `to` does not have. Hashes of one layout.
+Result<> copy_entries(int from, int to);
 
 // Checks a map's key and value sizes against what the program is about to use.
 Result<> check_sizes(int fd, std::size_t key, std::size_t value);

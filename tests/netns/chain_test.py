@@ -4,11 +4,15 @@
 takes on its way."""
 import itertools
 import json
+import os
+import shutil
 import subprocess
+import threading
 import time
+from pathlib import Path
 
 from case import LabCase, main
-from lab import VIP
+from lab import CONFIG, PIN_DIR, VIP, LabError
 
 POSITIONS = 5
 EXITS = {"s": "stack", "t": "tap", "x": "xsk"}
@@ -35,6 +39,28 @@ try:
         seen[int.from_bytes(s.recv(2000)[:4], "big")] += 1
 except TimeoutError:
     print(json.dumps(seen))
+"""
+
+# Asks one server twice by one connection, the second time when it is told.
+HTTP_TWICE = """
+import socket, sys
+s = socket.create_connection((sys.argv[1], 80), 5)
+def ask():
+    s.sendall(b"GET / HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n")
+    answer = b""
+    while not answer.endswith(b"\\n") or b"\\r\\n\\r\\n" not in answer:
+        answer += s.recv(2000)
+    print(answer.split(b"\\r\\n\\r\\n")[1].decode().strip(), flush=True)
+ask()
+sys.stdin.readline()
+ask()
+"""
+SERVICE = f"""
+[[elb.service]]
+address = "{VIP}"
+port = 80
+protocol = "tcp"
+backends = [ {{ address = "10.0.11.2", port = 80 }}, {{ address = "10.0.12.2", port = 8080 }} ]
 """
 
 
@@ -118,6 +144,230 @@ class ChainTest(LabCase):
             self.assertEqual(sum(probes[f"x{position}"]["held"].values()), taken["x"])
             self.assertEqual(sum(probes[f"s{position}"]["copies"].values()), taken["c"])
         self.assertGreater(sum(v[1] for v in probes["t4"]["visits"].values()), 1000)  # at tc
+
+    # -- change under load
+
+    def stream(self, words, stop, rate=2000):
+        """Sends packets until told to stop; how many. Ids count from 0."""
+        sender = """
+import socket, sys, time
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+words, rate, n = sys.argv[2].encode().split(b","), float(sys.argv[3]), 0
+start = time.monotonic()
+import select
+while not select.select([sys.stdin], [], [], 0)[0]:
+    s.sendto(n.to_bytes(4, "big") + words[n % len(words)].ljust(40, b"n"), (sys.argv[1], 9000))
+    n += 1
+    time.sleep(max(0, start + n / rate - time.monotonic()))
+print(n)
+"""
+        process = subprocess.Popen(
+            self.lab.client.command(["python3", "-c", sender, "10.0.11.2", ",".join(words),
+                                     str(rate)]),
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.lab.processes.append(process)
+        stop()
+        out, _ = process.communicate("stop\n")
+        return int(out)
+
+    def received_while(self, words, change, idle=2.5):
+        """Runs `change` while packets flow; how many were sent, and received by id."""
+        receiver = subprocess.Popen(
+            self.lab.servers[0].command(["python3", "-uc", RECEIVE, str(idle)]),
+            stdout=subprocess.PIPE, text=True)
+        self.lab.processes.append(receiver)
+        self.assertEqual(receiver.stdout.readline(), "ready\n")
+        sent = self.stream(words, change)
+        seen = json.loads(receiver.stdout.read())
+        receiver.stdout.close()
+        receiver.wait()
+        return sent, {int(i): n for i, n in seen.items()}
+
+    def test_each_packet_sees_one_chain_whole(self):
+        # Stages are inserted, removed and reordered while packets pass, some of them by the
+        # kernel: none is lost, none visits a mixture.
+        sections = "".join(f'[{n}]\nvnf = "probe"\nindex = {i}\nexit = "stack"\n'
+                           for i, n in enumerate("abcd"))
+        orders = ["abc", "cab", "b", "dcba", "abdc"] # the last has all
+        files = []
+        for i, order in enumerate(orders):
+            path = self.lab.dir / f"chain{i}.toml"
+            path.write_text('[[chain]]\nname = "c"\npath = "in(cli0) -> ' + " -> ".join(order) +
+                            ' -> out"\n' + sections)
+            files.append(path)
+        self.begin(files[0].read_text())
+        self.deliver(["n"], idle=0.3)  # id 0 has been seen before the stream
+
+        def change():
+            time.sleep(0.3)
+            for path in files[1:] * 2:
+                self.lab.evnf("apply", path)
+                time.sleep(0.25)
+
+        # Packets that go fast, and such that go the slow way at one of the stages or at all.
+        sent, received = self.received_while(["nnnn", "snnn", "nsnn", "nnsn", "ssss"], change)
+        self.assertGreater(sent, 4000)
+        self.assertEqual({i: received.get(i) for i in range(sent) if received.get(i) != 1}, {})
+        visits = {n: self.probe(n)["visits"] for n in "abcd"}
+        mixed = []
+        for i in range(1, sent):
+            seen = [(visits[n][str(i)][2], n) for n in "abcd" if str(i) in visits[n]]
+            twice = any(visits[n][str(i)][0] != 1 for _, n in seen)
+            if twice or "".join(n for _, n in sorted(seen)) not in orders:
+                mixed.append((i, sorted(seen)))
+        self.assertEqual(mixed[:3], [], f"{len(mixed)} packets")
+        chains_seen = {"".join(n for _, n in sorted((visits[n][str(i)][2], n) for n in "abcd"
+                                                    if str(i) in visits[n]))
+                       for i in range(1, sent)}
+        self.assertEqual(chains_seen, set(orders))
+
+    def test_stage_swapped_alone(self):
+        self.begin('[[chain]]\nname = "c"\npath = "in(cli0) -> a -> b -> out"\n'
+                   '[a]\nvnf = "probe"\nindex = 0\n[b]\nvnf = "probe"\nindex = 1\n')
+        self.deliver(["n"], idle=0.3)
+        folder = self.lab.dir / "objects"
+        folder.mkdir()
+        for name in ("probe.bpf.o", "probe_tc.bpf.o"):
+            shutil.copy(self.lab.build / "tests" / name, folder)
+        other = self.lab.dir / "other.toml"
+        other.write_text(self.lab.config.read_text().replace(
+            "[b]\n", f'[b]\nobjects = "{folder}"\n'))
+
+        def change():
+            time.sleep(0.3)
+            for path in (other, self.lab.config, other):
+                self.lab.evnf("apply", path)
+                time.sleep(0.2)
+
+        sent, received = self.received_while(["nn", "sn"], change)
+        self.assertEqual({i: received.get(i) for i in range(sent) if received.get(i) != 1}, {})
+        # What the stage had seen before, it still has: its state was carried over.
+        counts = [v[0] for i, v in self.probe("b")["visits"].items() if int(i) < sent]
+        self.assertEqual(len(counts), sent)
+        # An object that does not fit, or that others can write, is refused; all goes on.
+        shutil.copy(self.lab.build / "tests/recorder.bpf.o", folder / "probe.bpf.o")
+        self.lab.evnf("apply", self.lab.config)
+        done = self.lab.evnf("apply", other, check=False)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("no BPF program named probe", done.stderr)
+        shutil.copy(self.lab.build / "tests/probe.bpf.o", folder)
+        os.chmod(folder / "probe.bpf.o", 0o666)
+        done = self.lab.evnf("apply", other, check=False)
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("can be written by others than root", done.stderr)
+        self.assertEqual(self.deliver(["nn"], idle=0.3), {0: 1})
+
+    def test_state_of_another_layout(self):
+        self.begin('[[chain]]\nname = "c"\npath = "in(cli0) -> probe -> out"\n')
+        self.assertEqual(self.deliver(["n"] * 5, idle=0.5), {i: 1 for i in range(5)})
+        self.lab.stop_daemon()
+        try:
+            os.environ["PROBE_STATE_VERSION"] = "3"  # which nobody can convert to
+            with self.assertRaises(LabError) as refused:
+                self.lab.start_daemon()
+            self.assertIn("keeps its state in layout 1, this evnfd in layout 3",
+                          str(refused.exception))
+            self.assertEqual(self.deliver(["n"], idle=0.3), {0: 1})  # the old one goes on
+            os.environ["PROBE_STATE_VERSION"] = "2"
+            self.lab.start_daemon()
+        finally:
+            del os.environ["PROBE_STATE_VERSION"]
+        visits = self.probe("probe")["visits"]
+        self.assertEqual({i: v[0] for i, v in visits.items()},
+                         {"0": 1002, "1": 1001, "2": 1001, "3": 1001, "4": 1001})
+        pins = Path(PIN_DIR) / self.lab.name / "abi2/maps/probe"
+        self.assertEqual([p.name for p in pins.iterdir()], ["v2"])
+
+    # -- the slow path as it is in production
+
+    def test_syn_slow_data_fast(self):
+        # netfilter lets connections begin; then a rule makes their data fast.
+        vnf = self.lab.vnf
+        vnf.run("ip", "link", "add", "vip0", "type", "veth", "peer", "name", "vip1")
+        vnf.run("ip", "link", "set", "vip0", "arp", "off", "up")
+        vnf.run("ip", "link", "set", "vip1", "up")
+        vnf.run("ip", "route", "add", f"{VIP}/32", "dev", "vip0")
+        vnf.run("iptables", "-P", "FORWARD", "DROP")
+        vnf.run("iptables", "-A", "FORWARD", "-d", VIP, "-p", "tcp", "--dport", "80", "-j",
+                "ACCEPT")
+        self.begin(CONFIG + SERVICE)
+        hits = {self.curl(f"http://{VIP}/") for _ in range(12)}
+        self.assertEqual(hits, {"server1", "server2"})  # balanced, all of it by netfilter
+        self.assertIsNone(self.curl(f"http://{VIP}:8081/", seconds=1))  # which refuses the rest
+        client = subprocess.Popen(self.lab.client.command(["python3", "-uc", HTTP_TWICE, VIP]),
+                                  stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.lab.processes.append(client)
+        first = client.stdout.readline()
+        self.assertEqual(self.reason("in", "efw", "next"), 0)
+        self.lab.evnf("efw", "rule", "add", "tcp dport 80 accept")
+        out, _ = client.communicate("go on\n")
+        self.assertEqual(out, first)  # the same server
+        self.assertGreater(self.reason("in", "efw", "next"), 0)  # and by XDP
+        packets = next(r for r in vnf.run("iptables", "-nvxL", "FORWARD").stdout.splitlines()
+                       if "ACCEPT" in r and VIP in r).split()[0]
+        self.assertEqual(int(packets), self.slots("in")["elb"]["packets"] -
+                         self.reason("in", "efw", "next"))
+
+    def test_lost_place_is_closed(self):
+        # Another tc program takes the packet's place away: it must not pass the stages by.
+        self.begin('[[chain]]\nname = "c"\npath = "in(cli0) -> a -> b -> out"\n'
+                   '[a]\nvnf = "probe"\nindex = 0\n[b]\nvnf = "probe"\nindex = 1\n')
+        self.assertEqual(self.deliver(["sn"] * 3, idle=0.5), {0: 1, 1: 1, 2: 1})
+        self.lab.vnf.run("tc", "filter", "add", "dev", "cli0", "ingress", "prio", "2", "bpf", "da",
+                         "obj", self.lab.build / "tests/accept.bpf.o", "sec", "tc")
+        self.assertEqual(self.deliver(["sn"] * 3, idle=0.5), {})
+        self.assertGreaterEqual(self.reason("c", "root@cli0", "place_lost"), 3)
+        self.lab.vnf.run("tc", "filter", "del", "dev", "cli0", "ingress", "prio", "2")
+        self.assertEqual(self.deliver(["sn"], idle=0.5), {0: 1})
+
+    def test_way_out_by_a_new_interface(self):
+        # The kernel sends the packet out of an interface that came after the chains.
+        self.begin('[[chain]]\nname = "c"\npath = "in(cli0) -> a -> b -> out"\n'
+                   '[a]\nvnf = "probe"\nindex = 0\n[b]\nvnf = "probe"\nindex = 1\n')
+        self.lab.vnf.run("ip", "link", "del", "srv1")
+        self.lab.connect(self.lab.servers[0], "srv9", 11)
+        time.sleep(0.5)
+        self.assertEqual(self.deliver(["sn"] * 3, idle=0.5), {0: 1, 1: 1, 2: 1})
+        self.assertEqual([self.probe("b")["visits"][str(i)][:2] for i in range(3)], [[1, 1]] * 3)
+
+    def test_exit_down(self):
+        # Nobody at the exit: a firewall closes, a classifier goes on, as configured.
+        self.tap("tap0")
+        self.begin('[[chain]]\nname = "c"\npath = "in(cli0) -> a -> b -> out"\n'
+                   '[a]\nvnf = "probe"\nindex = 0\nexit = "tap"\ntap = "tap0"\n'
+                   'exit_down = "next"\n'
+                   '[b]\nvnf = "probe"\nindex = 1\nexit = "xsk"\n')
+        self.assertEqual(self.deliver(["ss"], idle=0.5), {0: 1})
+        self.lab.vnf.run("ip", "link", "del", "tap0")
+        time.sleep(0.5)
+        self.assertEqual(self.deliver(["sn"] * 2, idle=0.5), {0: 1, 1: 1})
+        self.assertEqual(self.reason("c", "a", "exit_down"), 2)
+        self.lab.kill_daemon()  # its workers and sockets are gone with it, which is seen soon
+        time.sleep(3.5)
+        self.assertEqual(self.deliver(["ns"] * 2, idle=0.5), {})
+        self.assertEqual(self.deliver(["nn"] * 2, idle=0.5), {0: 1, 1: 1})
+        self.tap("tap0")
+        self.lab.start_daemon()
+        self.assertEqual(self.reason("c", "b", "exit_down"), 2)
+        self.assertEqual(self.deliver(["ns"] * 2, idle=0.5), {0: 1, 1: 1})
+
+    def test_workers_come_and_go(self):
+        # A worker that takes 2 ms for each copy cannot follow 3,000 a second.
+        self.begin('[[chain]]\nname = "c"\npath = "in(cli0) -> a -> out"\n'
+                   '[a]\nvnf = "probe"\nindex = 0\ndelay_us = 2000\n')
+        self.deliver(["n"], idle=0.3)
+        workers = []
+
+        def watch():
+            end = time.monotonic() + 14
+            while time.monotonic() < end:
+                time.sleep(0.5)
+                workers.append(self.lab.evnf_json("counters")["workers"]["workers"])
+
+        self.received_while(["c"], lambda: watch())
+        self.assertEqual(workers[0], 1)
+        self.assertEqual(max(workers), 2)  # one more, once in a cool-down
+        self.assertGreater(self.lab.evnf_json("counters")["workers"]["copies_lost"], 0)
 
 
 if __name__ == "__main__":

@@ -117,6 +117,28 @@ Result<json> check(const json &section, const json &)
     return json{{"index", given.value("index", 0)}, {"delay_us", given.value("delay_us", 0)}};
 }
 
+// Tests of migration choose.
+unsigned state_version()
+{
+    const char *version = std::getenv("PROBE_STATE_VERSION");
+    return version ? static_cast<unsigned>(std::atoi(version)) : VnfType::first_state;
+}
+
+// Version 2 counts visits from 1000.
+Result<> migrate(unsigned, const std::string &, int old_fd, int new_fd)
+{
+    auto from = Visits::bind(old_fd);
+    auto to = Visits::bind(new_fd);
+    for (const __u32 id : from->keys())
+        if (auto v = from->get(id)) {
+            v->count += 1000;
+            if (auto r = to->put(id, *v, BPF_NOEXIST); !r && r.error().code != EEXIST)
+                return r;
+        }
+    return Unit{};
+}
+const std::function<Result<>(unsigned, const std::string &, int, int)> no_migration;
+
 const VnfType type{.name = "probe",
                    .descriptor = {.payload = Access::read, .drops = true, .copies = true},
                    .reasons = {PROBE_REASONS(EVNF_REASON_ROW)},
@@ -127,7 +149,9 @@ const VnfType type{.name = "probe",
                            return {};
                        return {"~ probe " + to.dump()};
                    },
-                   .load = load};
+                   .load = load,
+                   .state_version = state_version(),
+                   .migrate = state_version() == 2 ? migrate : no_migration};
 const Registration registration(type);
 
 } // namespace
