@@ -69,11 +69,12 @@ private:
     Result<> save(const json &document, const json *written);
     void links_changed();
     [[nodiscard]] std::vector<std::string> warnings() const;
+    [[nodiscard]] std::vector<std::string> route_warnings() const;
     [[nodiscard]] json slot_json(const std::string &place, const std::string &name,
                                  const std::vector<Reason> &own) const;
 
     const Options options_;
-    Rtnl rtnl_;
+    mutable Rtnl rtnl_; // asking changes its socket's sequence alone
     State state_;
     std::unique_ptr<FastPlane> plane_;
     std::unique_ptr<NextHops> nexthops_;

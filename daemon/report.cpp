@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <set>
 
 #include "daemon/daemon.hpp"
 #include "daemon/report.hpp"
@@ -106,6 +107,41 @@ json Daemon::status() const
             {"warnings", warnings()}};
 }
 
+// A packet that the kernel has as slow path before a stage that rewrites its destination
+// must get through the kernel's routing with the old one.
+std::vector<std::string> Daemon::route_warnings() const
+{
+    std::vector<std::string> out;
+    const auto &plan = plane_->current()->plan();
+    std::set<std::string> seen;
+    for (const auto &chain : plan.chains)
+        for (const auto &place : chain.places) {
+            if (place.kind != Place::Kind::stage || plan.instance(place.instance).exit != EXIT_STACK)
+                continue;
+            for (const std::size_t f : chain.followers(static_cast<std::size_t>(
+                     &place - chain.places.data()))) {
+                if (chain.places[f].kind != Place::Kind::stage)
+                    continue;
+                const Instance &next = plan.instance(chain.places[f].instance);
+                if (!next.type->rewrites)
+                    continue;
+                for (const auto &d : next.type->rewrites(next.section)) {
+                    if (!d.address || !seen.insert(d.address->text()).second)
+                        continue;
+                    auto route = rtnl_.route_to(d.address->address);
+                    if (route && route->kind == RouteAnswer::Kind::unicast)
+                        continue;
+                    out.push_back(d.text + ": " + d.address->text() +
+                                  " is this host's own or has no route, so what " +
+                                  place.instance + " leaves to the kernel does not come to " +
+                                  next.name + "; give it a route, such as ip route add " +
+                                  d.address->text() + " via a gateway or dev a dummy interface");
+                }
+            }
+        }
+    return out;
+}
+
 std::vector<std::string> Daemon::warnings() const
 {
     std::vector<std::string> out;
@@ -134,6 +170,8 @@ std::vector<std::string> Daemon::warnings() const
                               "; it does not see what the fast path forwards: use a rule of "
                               "efw for sources that may not come from there");
         }
+    for (auto &line : route_warnings())
+        out.push_back(std::move(line));
     for (const auto &i : instances_of(state_.document))
         if (!plane_->current()->fast_path(i.name) && !i.type->diff(json(), i.section).empty())
             out.push_back(i.name + " has rules, but no chain has it as a stage");

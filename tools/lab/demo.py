@@ -95,6 +95,37 @@ def restart_under_load(lab):
         lab.start_daemon()
 
 
+def swap_under_load(lab):
+    """The firewall's program is swapped for one from a folder of objects, and a stage comes
+    and goes."""
+    time.sleep(1)
+    text = lab.config.read_text()
+    steps = [text + f'[efw]\nobjects = "{lab.build}/vnfs"\n',
+             text.replace("efw -> elb", "guard -> efw -> elb") +
+             '[guard]\nvnf = "efw"\ndefault = "accept"\nrules = ["udp dport 7 drop"]\n', text]
+    # What the command line has added since belongs to the desired state: it stays.
+    rules = [r["rule"] for r in lab.evnf_json("efw", "rule", "list")["rules"]]
+    services = lab.evnf_json("elb", "backend", "list")
+    for i, step in enumerate(steps):
+        path = lab.dir / f"step{i}.toml"
+        path.write_text(with_state(step, rules, services))
+        show(lab, "apply", path)
+        time.sleep(1)
+
+
+def with_state(text, rules, services):
+    """A configuration with the rules and services that are in force."""
+    listed = "rules = [" + ", ".join(json.dumps(r) for r in rules) + "]\n"
+    text = text.replace("[efw]\n", "[efw]\n" + listed) if "[efw]" in text else \
+        text + "[efw]\n" + listed
+    for s in services["service"]:
+        backends = ", ".join(f'{{ address = "{b["address"]}", port = {b["port"]}, '
+                             f'weight = {b["weight"]} }}' for b in s["backends"])
+        text += (f'[[elb.service]]\naddress = "{s["address"]}"\nport = {s["port"]}\n'
+                 f'protocol = "{s["protocol"]}"\nbackends = [{backends}]\n')
+    return text
+
+
 def http(lab, url, seconds=3):
     done = lab.client.run("curl", "-s", "-m", str(seconds), url, check=False)
     answer = done.stdout.strip() if done.returncode == 0 else f"no answer (curl {done.returncode})"
@@ -145,6 +176,10 @@ def tour(lab):
 
     say("The daemon is killed (SIGKILL) and started again, twice, under load")
     traffic(lab, 6, lambda: restart_under_load(lab))
+
+    say("A stage's program is swapped, and another stage put in and taken out, under load")
+    traffic(lab, 6, lambda: swap_under_load(lab))
+    show(lab, "chain", "plan")
     show(lab, "chain", "show")
 
 
