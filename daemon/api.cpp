@@ -34,6 +34,44 @@ Result<json> body_of(const httplib::Request &request)
     return body;
 }
 
+// What is misspelt changes nothing.
+bool is_dry_run(const httplib::Request &request)
+{
+    return request.has_param("dry_run") && request.get_param_value("dry_run") != "false";
+}
+
+Result<json> reply(const Daemon::Changes &changes, bool dry_run)
+{
+    if (!changes)
+        return changes.error();
+    return json{{"changes", *changes}, {"applied", !dry_run}};
+}
+
+Result<json> set_chain(Daemon &daemon, const httplib::Request &request)
+{
+    auto body = body_of(request);
+    if (!body)
+        return body.error();
+    const bool dry_run = is_dry_run(request);
+    return reply(daemon.set_chain(request.matches[1], *body, dry_run), dry_run);
+}
+
+Result<json> roll_back(Daemon &daemon, const httplib::Request &request)
+{
+    auto body = body_of(request);
+    if (!body)
+        return body.error();
+    const json given = body->is_null() ? json::object() : *body;
+    const json to = given.is_object() ? given.value("to", json()) : json();
+    if (!given.is_object() || given.size() != given.count("to"))
+        return bad_input("a rollback is {\"to\": NUMBER}, or {} for the change before the last");
+    if (given.contains("to") && !to.is_number_unsigned())
+        return bad_input("to is the number of a change, as in /v1/history", "/to");
+    const bool dry_run = is_dry_run(request);
+    const auto number = to.is_null() ? std::nullopt : std::optional(to.get<std::uint64_t>());
+    return reply(daemon.roll_back(number, dry_run), dry_run);
+}
+
 } // namespace
 
 Result<std::unique_ptr<Api>> Api::listen(const std::string &socket_path, Loop &loop, Daemon &daemon)
@@ -118,12 +156,21 @@ void Api::add_routes()
                    auto body = body_of(request);
                    if (!body)
                        return body.error();
-                   const bool dry_run = request.get_param_value("dry_run") == "true";
-                   auto changes = daemon_.apply(*body, dry_run);
-                   if (!changes)
-                       return changes.error();
-                   return json{{"changes", *changes}, {"applied", !dry_run}};
+                   const bool dry_run = is_dry_run(request);
+                   return reply(daemon_.apply(*body, dry_run, Daemon::From::request), dry_run);
                }));
+    get("/v1/history", &Daemon::history);
+    server.Put("/v1/chains/(.+)", on_loop([this](const httplib::Request &request) {
+                   return set_chain(daemon_, request);
+               }));
+    server.Delete("/v1/chains/(.+)",
+                  on_loop([this](const httplib::Request &request) -> Result<json> {
+                      const bool dry_run = is_dry_run(request);
+                      return reply(daemon_.remove_chain(request.matches[1], dry_run), dry_run);
+                  }));
+    server.Post("/v1/rollback", on_loop([this](const httplib::Request &request) {
+                    return roll_back(daemon_, request);
+                }));
     server.Get("/v1/openapi.json", [](const httplib::Request &, httplib::Response &response) {
         response.set_content(openapi_document, json_type);
     });
@@ -183,7 +230,9 @@ void Api::add_vnf_routes(const VnfType &type)
                 verb.words.push_back(request.matches[i].str());
             Result<json> result = sys_error("evnfd is ending", ECANCELED);
             const std::string instance = request.get_param_value("instance");
-            loop_.call([&] { result = daemon_.edit(type, instance, route, verb); });
+            const std::string what =
+                request.method + " " + request.path.substr(std::string("/v1/" + type.name).size());
+            loop_.call([&] { result = daemon_.edit(type, instance, route, verb, what); });
             if (!result)
                 return answer(response, result.error());
             answer(response, *result);

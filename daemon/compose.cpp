@@ -60,27 +60,31 @@ public:
         const auto &needs = after_.type->descriptor.needs;
         const auto &leaves = before_.type->descriptor.leaves;
         if (needs > leaves)
-            return bad_input(in_quotes(after_.name) + " needs " + layer_text(needs) +
-                                 ", but after " + in_quotes(before_.name) + " no more than " +
-                                 layer_text(leaves) + " can be read: put " +
-                                 in_quotes(after_.name) + " before it",
+            return bad_input(who() + " needs " + layer_text(needs) + ", but after " +
+                                 in_quotes(before_.name) + " no more than " + layer_text(leaves) +
+                                 " can be read: put " + who() + " before it",
                              where_);
         if (!before_.type->rewrites || !after_.type->matches)
             return Unit{};
         for (const auto &gone : before_.type->rewrites(before_.section))
             for (const auto &wanted : after_.type->matches(after_.section))
                 if (covers(gone, wanted))
-                    return bad_input("this never matches behind " + in_quotes(before_.name) +
-                                         " in chain " + in_quotes(chain_.name) + ": " +
-                                         wanted.text + " asks for " + gone.text +
-                                         ", which has another destination by then; put " +
-                                         in_quotes(after_.name) + " before " +
-                                         in_quotes(before_.name) + ", or match what it writes",
-                                     "/" + after_.name + wanted.where);
+                    return bad_input(
+                        "this never matches behind " + in_quotes(before_.name) + " in chain " +
+                            in_quotes(chain_.name) + ": " + wanted.text + " asks for " + gone.text +
+                            ", which has another destination by then; put " + who() + " before " +
+                            in_quotes(before_.name) + ", or match what it writes",
+                        after_.type->inner ? where_ : "/" + after_.name + wanted.where);
         return Unit{};
     }
 
 private:
+    // A block of conditions has no name that anybody gave it.
+    [[nodiscard]] std::string who() const
+    {
+        return after_.type->inner ? "the block" : in_quotes(after_.name);
+    }
+
     const Chain &chain_;
     const std::string &where_;
     const Instance &before_;
@@ -103,6 +107,26 @@ Result<> check_order(const Chain &chain, const std::string &where,
                     return r;
             }
         }
+    return Unit{};
+}
+
+// Each interface is a cable's end or a router's port, not both.
+Result<> check_ends(const Chain &chain, const std::string &where)
+{
+    for (const auto &entry : chain.entries) {
+        std::string wire;
+        bool routes = false;
+        for (const std::size_t i : chain.reached(entry.first)) {
+            if (chain.places[i].kind == Place::Kind::wire)
+                wire = chain.places[i].name;
+            routes |= chain.places[i].kind == Place::Kind::route;
+        }
+        if (!wire.empty() && routes)
+            return bad_input("from " + entry.interface + " packets can come to " + wire +
+                                 " and to out: a wire carries all frames, 'out' routes those "
+                                 "that are for this host; let all of them end in wires, or none",
+                             where);
+    }
     return Unit{};
 }
 
@@ -199,7 +223,8 @@ const Instance &instance_of(const Chain &chain, const Place &place,
 
 Layer depth_needed(const Chain &chain, std::size_t first, const std::vector<Instance> &instances)
 {
-    Layer deepest = Layer::link;
+    // The root itself tells what is IP, and whole, from what is not: host and drop are for IP.
+    Layer deepest = Layer::network;
     for (const std::size_t i : chain.reached(first)) {
         const Place &p = chain.places[i];
         // An end that sends may have to finish a checksum, which is layer 4's.
@@ -213,9 +238,13 @@ Layer depth_needed(const Chain &chain, std::size_t first, const std::vector<Inst
 
 Result<> check_composition(const std::vector<Chain> &chains, const std::vector<Instance> &instances)
 {
-    for (std::size_t c = 0; c < chains.size(); ++c)
-        if (auto r = check_order(chains[c], "/chain/" + std::to_string(c) + "/path", instances); !r)
+    for (std::size_t c = 0; c < chains.size(); ++c) {
+        const std::string where = "/chain/" + std::to_string(c) + "/path";
+        if (auto r = check_order(chains[c], where, instances); !r)
             return r;
+        if (auto r = check_ends(chains[c], where); !r)
+            return r;
+    }
     if (auto r = check_taps(chains, instances); !r)
         return r;
     return check_both_ways(chains, instances);

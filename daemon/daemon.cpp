@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <filesystem>
+#include <set>
 
 #include "base/log.hpp"
 #include "base/text.hpp"
@@ -86,8 +87,10 @@ Result<> Daemon::start(const json &file)
     Pins pins(options_.pin_dir, options_.name);
     if (auto r = pins.create(); !r)
         return r;
-    if (*kept)
+    if (*kept) {
         state_ = **kept;
+        state_.change(state_.document, "start", {}); // if nothing is known of how it came
+    }
     auto owner = pins.owner();
     if (!owner)
         return owner.error();
@@ -104,7 +107,9 @@ Result<> Daemon::start(const json &file)
     }
     if (auto r = put_in_force(*document, FastPlane::Missing::refuse); !r)
         return r;
-    if (auto r = save(*document, edited ? &file : nullptr); !r)
+    if (auto r = save(*document, edited && *kept ? "file edited" : "start",
+                      {edited ? &file : nullptr, From::file});
+        !r)
         return r;
     for (const auto &warning : warnings())
         log_warning(warning);
@@ -166,16 +171,19 @@ void Daemon::retire_replaced()
     plane_->scale_workers();
 }
 
-Result<> Daemon::save(const json &document, const json *written)
+Result<> Daemon::save(const json &document, const std::string &what, Written written)
 {
     State next = state_;
-    next.document = document;
+    next.change(document, what, diff_documents(state_.document, document));
     next.slots = plane_->slots();
-    if (written) {
-        // The last two: the daemon's own file, and one that was applied.
-        next.incorporated.insert(next.incorporated.begin(), *written);
-        if (next.incorporated.size() > 2)
-            next.incorporated.resize(2);
+    auto &known = next.incorporated;
+    if (written.document && written.from == From::file)
+        known.assign(1, *written.document);
+    else if (written.document) {
+        // The last one that was applied, and the daemon's own file, which is the last.
+        known.insert(known.begin(), *written.document);
+        if (known.size() > 2)
+            known.erase(known.begin() + 1, known.end() - 1);
     }
     if (auto r = write_state(options_.state_path(), next); !r)
         return r;
@@ -183,24 +191,100 @@ Result<> Daemon::save(const json &document, const json *written)
     return Unit{};
 }
 
-Result<std::vector<std::string>> Daemon::apply(const json &written, bool dry_run)
+// Here, where the chains are as they were written: the fast path can only name them.
+Result<> Daemon::check_interfaces(const json &written, const json &document)
 {
-    auto document = check_document(written, state_.document);
+    auto links = rtnl_.links();
+    if (!links)
+        return links.error();
+    std::set<std::string> names;
+    for (const auto &link : *links)
+        names.insert(link.name);
+    std::string there;
+    for (const auto &name : names)
+        there += (there.empty() ? "" : ", ") + name;
+    const auto chains = chains_of(document);
+    for (std::size_t c = 0; c < chains.size(); ++c)
+        for (const auto &name : chains[c].interfaces())
+            if (!names.contains(name))
+                return at_interface(written["chain"][c], name,
+                                    "no interface is named " + name + " here: there is " + there,
+                                    "/chain/" + std::to_string(c));
+    return Unit{};
+}
+
+// The way of every change but a VNF's verb: all of `wanted` is in force and kept
+// afterwards, or nothing of it.
+Daemon::Changes Daemon::change_to(const json &wanted, const std::string &what, bool dry_run,
+                                  Written written)
+{
+    auto document = check_document(wanted, state_.document);
     if (!document)
         return document.error();
+    if (auto r = check_interfaces(wanted, *document); !r)
+        return r.error();
     auto changes = diff_documents(state_.document, *document);
     if (dry_run)
         return changes;
-    if (auto r = put_in_force(*document, FastPlane::Missing::refuse); !r)
-        return r.error();
-    if (auto r = save(*document, &written); !r) {
-        if (auto back = put_in_force(state_.document, FastPlane::Missing::skip); !back)
-            log_error("go back to the state before: " + back.error().message());
-        return r.error();
+    const unsigned before = plane_->number();
+    auto done = put_in_force(*document, FastPlane::Missing::refuse);
+    if (done)
+        done = save(*document, what, written);
+    if (!done) {
+        if (plane_->number() != before) // it came into force, but not all else went well
+            if (auto back = put_in_force(state_.document, FastPlane::Missing::skip); !back)
+                log_error("go back to the state before: " + back.error().message());
+        return done.error();
     }
     for (const auto &line : changes)
-        log_info("applied: " + line);
+        log_info(what + ": " + line);
     return changes;
+}
+
+Daemon::Changes Daemon::apply(const json &written, bool dry_run, From from)
+{
+    return change_to(written, from == From::file ? "file edited" : "apply", dry_run,
+                     {&written, from});
+}
+
+Daemon::Changes Daemon::set_chain(const std::string &name, const json &chain, bool dry_run)
+{
+    auto wanted = with_chain(state_.document, name, chain);
+    if (!wanted)
+        return wanted.error();
+    auto changes = change_to(*wanted, "chain set " + name, dry_run, {});
+    if (changes)
+        return changes;
+    Error e = changes.error();
+    for (std::size_t c = 0; c < (*wanted)["chain"].size(); ++c) {
+        const std::string at = "/chain/" + std::to_string(c);
+        if ((*wanted)["chain"][c]["name"] == name && (e.where + "/").starts_with(at + "/"))
+            e.where.erase(0, at.size());
+    }
+    if (e.where == "/path" && !chain.contains("path")) // it was made of a request
+        e.where.clear();
+    return e;
+}
+
+Daemon::Changes Daemon::remove_chain(const std::string &name, bool dry_run)
+{
+    auto wanted = without_chain(state_.document, name);
+    return wanted ? change_to(*wanted, "chain del " + name, dry_run, {}) : wanted.error();
+}
+
+Daemon::Changes Daemon::roll_back(std::optional<std::uint64_t> to, bool dry_run)
+{
+    const auto &kept = state_.history;
+    if (!to && kept.size() < 2)
+        return Error{.code = ENOENT, .what = "there is no change before the last one to go to"};
+    const Change *change = to ? state_.find_change(*to) : &kept[kept.size() - 2];
+    if (!change)
+        return Error{.code = ENOENT,
+                     .what = "change " + std::to_string(*to) + " is not kept: there is " +
+                             std::to_string(kept.front().number) + " to " +
+                             std::to_string(kept.back().number)};
+    return change_to(change->document, "rollback to " + std::to_string(change->number), dry_run,
+                     {});
 }
 
 Result<std::string> Daemon::find_instance(const VnfType &type, const std::string &name) const
@@ -220,7 +304,7 @@ Result<std::string> Daemon::find_instance(const VnfType &type, const std::string
 }
 
 Result<json> Daemon::edit(const VnfType &type, const std::string &instance, const Route &route,
-                          const Request &request)
+                          const Request &request, const std::string &verb)
 {
     auto name = find_instance(type, instance);
     if (!name)
@@ -237,13 +321,18 @@ Result<json> Daemon::edit(const VnfType &type, const std::string &instance, cons
     if (auto r = check_composition(chains_of(document), instances_of(document)); !r)
         return r.error();
     FastPath *fast_path = plane_->current()->fast_path(*name);
-    if (fast_path)
-        if (auto r = fast_path->apply(*checked); !r)
-            return r.error();
-    if (auto r = save(document, nullptr); !r) {
-        if (fast_path)
-            if (auto back = fast_path->apply(section); !back)
-                log_error("go back to the rules before: " + back.error().message());
+    // A stage that packets pass by, or that they may pass by from now on: other chains.
+    const bool rebuild = fast_path && type.idle && type.idle(section) != type.idle(*checked);
+    const auto bring = [&](const json &whole, const json &own) -> Result<> {
+        if (rebuild)
+            return put_in_force(whole, FastPlane::Missing::skip);
+        return fast_path ? fast_path->apply(own) : Result<>(Unit{});
+    };
+    if (auto r = bring(document, *checked); !r)
+        return r.error();
+    if (auto r = save(document, *name + ": " + verb, {}); !r) {
+        if (auto back = bring(state_.document, section); !back)
+            log_error("go back to the rules before: " + back.error().message());
         return r.error();
     }
     return edited->reply;

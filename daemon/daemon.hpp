@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -31,13 +32,24 @@ public:
     Result<> start(const json &file);
 
     // Replaces the whole desired state. `written` is the document as a person wrote it.
-    // Gives the changes; with `dry_run` nothing else happens.
-    Result<std::vector<std::string>> apply(const json &written, bool dry_run);
+    // Gives the changes; with `dry_run` nothing else happens. The same for all that follow.
+    using Changes = Result<std::vector<std::string>>;
+    enum class From { file, request }; // the daemon's own file, or another
+    Changes apply(const json &written, bool dry_run, From from = From::file);
+
+    // Sets one chain, or takes it off. `chain` is as a person wrote it, without its name;
+    // `where` of an error about it starts within it.
+    Changes set_chain(const std::string &name, const json &chain, bool dry_run);
+    Changes remove_chain(const std::string &name, bool dry_run);
+
+    // Makes the document after a change the desired state again; without a number, that
+    // after the last but one.
+    Changes roll_back(std::optional<std::uint64_t> to, bool dry_run);
 
     // Carries out one verb of a VNF, on the instance that has its name or on a named one.
-    // Gives its reply.
+    // `verb` is what the history calls it, such as "POST /rules". Gives its reply.
     Result<json> edit(const VnfType &type, const std::string &instance, const Route &route,
-                      const Request &request);
+                      const Request &request, const std::string &verb);
 
     // One watches at a time. In watch.cpp.
     Result<> begin_watching();
@@ -53,6 +65,7 @@ public:
     [[nodiscard]] json status() const;
     [[nodiscard]] json chains() const;
     [[nodiscard]] json counters() const;
+    [[nodiscard]] json history() const;
     [[nodiscard]] Result<json> show(const VnfType &type, const std::string &instance) const;
     [[nodiscard]] const json &document() const { return state_.document; }
     [[nodiscard]] std::string metrics() const;
@@ -66,7 +79,14 @@ private:
     [[nodiscard]] json show_instance(const Instance &instance) const;
     [[nodiscard]] Result<json> check_kept(const json &wanted) const;
     Result<> put_in_force(const json &document, FastPlane::Missing missing);
-    Result<> save(const json &document, const json *written);
+    // What the state is told of a configuration that it has taken in.
+    struct Written {
+        const json *document = nullptr; // none: it was not a whole one
+        From from = From::file;
+    };
+    Result<> save(const json &document, const std::string &what, Written written);
+    Result<> check_interfaces(const json &written, const json &document);
+    Changes change_to(const json &wanted, const std::string &what, bool dry_run, Written written);
     void links_changed();
     [[nodiscard]] std::vector<std::string> warnings() const;
     [[nodiscard]] std::vector<std::string> route_warnings() const;

@@ -105,6 +105,8 @@ Result<Chain> read_chain(const json &table, const std::string &where, const json
     if (!chain) {
         Error e = chain.error();
         e.where = where + (table.contains("path") ? "/path" : "/links");
+        if (!table.contains("path"))
+            e.offset = e.length = 0; // they are of a text that nobody wrote
         return e;
     }
     const json xdp = table.value("xdp", json("native"));
@@ -112,6 +114,14 @@ Result<Chain> read_chain(const json &table, const std::string &where, const json
         return bad_input("xdp is native or generic", where + "/xdp");
     chain->generic = xdp == "generic";
     return chain;
+}
+
+std::size_t index_of(const json &chains, const std::string &name)
+{
+    std::size_t i = 0;
+    while (i < chains.size() && chains[i]["name"] != name)
+        ++i;
+    return i;
 }
 
 json chain_json(const Chain &c)
@@ -125,7 +135,7 @@ Result<std::vector<Chain>> read_chains(const json &tables, const json &document)
         return bad_input("chains are an array of tables: [[chain]]", "/chain");
     std::vector<Chain> out;
     std::set<std::string> names;
-    std::set<std::string> interfaces;
+    std::map<std::string, std::string> taken; // interfaces, by which chain
     std::size_t slots = 0;
     for (const auto &table : tables) {
         const std::string where = "/chain/" + std::to_string(out.size());
@@ -135,9 +145,16 @@ Result<std::vector<Chain>> read_chains(const json &tables, const json &document)
         if (!names.insert(chain->name).second)
             return bad_input("two chains are named " + in_quotes(chain->name), where + "/name");
         for (const auto &entry : chain->entries)
-            if (!interfaces.insert(entry.interface).second)
-                return bad_input(in_quotes(entry.interface) + " has a chain already",
-                                 where + "/path");
+            if (const auto [it, fresh] = taken.emplace(entry.interface, chain->name); !fresh)
+                return at_interface(
+                    table, entry.interface,
+                    it->second == chain->name
+                        ? in_quotes(entry.interface) +
+                              " starts two paths: split its packets with { CONDITION -> …; "
+                              "otherwise -> … }"
+                        : in_quotes(entry.interface) + " has a chain already, " +
+                              in_quotes(it->second) + ": an interface is in one chain",
+                    where);
         slots += chain->entries.size() + chain->places.size();
         if (slots >= CHAIN_MAX_SLOTS)
             return bad_input("the chains need more than the " +
@@ -290,6 +307,54 @@ Result<json> check_document(const json &document, const json &running)
     if (auto r = check_composition(*chains, instances_of(out)); !r)
         return r.error();
     return out;
+}
+
+Result<json> with_chain(const json &document, const std::string &name, const json &chain)
+{
+    if (!chain.is_object())
+        return bad_input("a chain is an object with a path, or nodes and links");
+    if (chain.value("name", json(name)) != name)
+        return bad_input("the chain is called " + in_quotes(name) + " already: leave its name out",
+                         "/name");
+    json out = document;
+    json &entry = out["chain"][index_of(document["chain"], name)]; // one more, if there is none
+    entry = chain;
+    entry["name"] = name;
+    return out;
+}
+
+Result<json> without_chain(const json &document, const std::string &name)
+{
+    json out = document;
+    const std::size_t i = index_of(document["chain"], name);
+    if (i < document["chain"].size()) {
+        out["chain"].erase(i);
+        return out;
+    }
+    std::string there;
+    for (const auto &c : document["chain"])
+        there += (there.empty() ? "" : ", ") + c["name"].get<std::string>();
+    return Error{.code = ENOENT,
+                 .what = "no chain is named " + in_quotes(name) +
+                         (there.empty() ? ": there is none" : ": there is " + there)};
+}
+
+Error at_interface(const json &chain, const std::string &interface, std::string what,
+                   const std::string &where)
+{
+    if (!chain.contains("path"))
+        return bad_input(std::move(what), where + "/nodes");
+    const std::string text = chain["path"];
+    for (auto i = text.find(interface); i != text.npos; i = text.find(interface, i + 1)) {
+        // Interfaces stand in brackets, and between commas there.
+        const auto before = text.find_last_not_of(" \t\n", i - 1);
+        const auto after = text.find_first_not_of(" \t\n", i + interface.size());
+        if (i > 0 && before != text.npos && after != text.npos &&
+            (text[before] == '(' || text[before] == ',') &&
+            (text[after] == ')' || text[after] == ','))
+            return bad_input(std::move(what), where + "/path", i, interface.size());
+    }
+    return bad_input(std::move(what), where + "/path");
 }
 
 std::vector<Chain> chains_of(const json &document)

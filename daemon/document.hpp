@@ -17,6 +17,16 @@ namespace evnf
 // by its VNF, the chains' texts in one form. `running` is the document in force, or null.
 Result<json> check_document(const json &document, const json &running);
 
+// A document with one chain more, or in the place of the one of its name; without it,
+// none of that name: an error. `chain` is as a person wrote it, without its name.
+Result<json> with_chain(const json &document, const std::string &name, const json &chain);
+Result<json> without_chain(const json &document, const std::string &name);
+
+// The error `what`, at an interface's name in a chain as a person wrote it; `where` is the
+// chain.
+Error at_interface(const json &chain, const std::string &interface, std::string what,
+                   const std::string &where);
+
 // Of a checked document.
 std::vector<Chain> chains_of(const json &document);
 std::vector<Instance> instances_of(const json &document);

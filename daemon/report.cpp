@@ -116,10 +116,11 @@ std::vector<std::string> Daemon::route_warnings() const
     std::set<std::string> seen;
     for (const auto &chain : plan.chains)
         for (const auto &place : chain.places) {
-            if (place.kind != Place::Kind::stage || plan.instance(place.instance).exit != EXIT_STACK)
+            if (place.kind != Place::Kind::stage ||
+                plan.instance(place.instance).exit != EXIT_STACK)
                 continue;
-            for (const std::size_t f : chain.followers(static_cast<std::size_t>(
-                     &place - chain.places.data()))) {
+            for (const std::size_t f :
+                 chain.followers(static_cast<std::size_t>(&place - chain.places.data()))) {
                 if (chain.places[f].kind != Place::Kind::stage)
                     continue;
                 const Instance &next = plan.instance(chain.places[f].instance);
@@ -132,10 +133,10 @@ std::vector<std::string> Daemon::route_warnings() const
                     if (route && route->kind == RouteAnswer::Kind::unicast)
                         continue;
                     out.push_back(d.text + ": " + d.address->text() +
-                                  " is this host's own or has no route, so what " +
-                                  place.instance + " leaves to the kernel does not come to " +
-                                  next.name + "; give it a route, such as ip route add " +
-                                  d.address->text() + " via a gateway or dev a dummy interface");
+                                  " is this host's own or has no route, so what " + place.instance +
+                                  " leaves to the kernel does not come to " + next.name +
+                                  "; give it a route, such as ip route add " + d.address->text() +
+                                  " via a gateway or dev a dummy interface");
                 }
             }
         }
@@ -240,6 +241,15 @@ json Daemon::show_instance(const Instance &instance) const
 {
     const auto *fast_path = plane_->current()->fast_path(instance.name);
     return fast_path ? fast_path->show(instance.section) : instance.section;
+}
+
+json Daemon::history() const
+{
+    json out = json::array();
+    for (const auto &c : state_.history)
+        out.push_back(
+            {{"number", c.number}, {"time", c.time}, {"what", c.what}, {"changes", c.lines}});
+    return out;
 }
 
 Result<json> Daemon::show(const VnfType &type, const std::string &instance) const

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <ctime>
 #include <filesystem>
 #include <fstream>
 
@@ -30,7 +31,55 @@ Result<> write_all(const Fd &fd, const std::string &text)
     return Unit{};
 }
 
+std::string now()
+{
+    const std::time_t t = std::time(nullptr);
+    std::tm utc{};
+    ::gmtime_r(&t, &utc);
+    char text[sizeof "2026-01-01T00:00:00Z"];
+    return {text, std::strftime(text, sizeof text, "%FT%TZ", &utc)};
+}
+
+json to_json(const std::vector<Change> &history)
+{
+    json out = json::array();
+    for (const auto &c : history)
+        out.push_back({{"number", c.number},
+                       {"time", c.time},
+                       {"what", c.what},
+                       {"changes", c.lines},
+                       {"document", c.document}});
+    return out;
+}
+
+std::vector<Change> history_of(const json &j)
+{
+    std::vector<Change> out;
+    for (const auto &c : j)
+        out.push_back(
+            {c.at("number"), c.at("time"), c.at("what"), c.at("changes"), c.at("document")});
+    return out;
+}
+
 } // namespace
+
+void State::change(const json &next, const std::string &what, std::vector<std::string> lines)
+{
+    if (next == document && !history.empty())
+        return;
+    const unsigned number = history.empty() ? 1 : history.back().number + 1;
+    history.push_back({number, now(), what, std::move(lines), next});
+    if (history.size() > max_history)
+        history.erase(history.begin());
+    document = next;
+}
+
+const Change *State::find_change(std::uint64_t number) const
+{
+    const auto it = std::find_if(history.begin(), history.end(),
+                                 [&](const Change &c) { return c.number == number; });
+    return it == history.end() ? nullptr : &*it;
+}
 
 bool State::has_incorporated(const json &file) const
 {
@@ -54,6 +103,7 @@ Result<std::optional<State>> read_state(const std::string &path)
         s.document = j.at("document");
         s.slots = j.at("slots").get<Slots>();
         s.incorporated = j.at("incorporated").get<std::vector<json>>();
+        s.history = history_of(j.value("history", json::array())); // not in older files
         return std::optional<State>(std::move(s));
     } catch (const json::exception &) {
         return bad_input(path + mend);
@@ -65,7 +115,8 @@ Result<> write_state(const std::string &path, const State &state)
     const json j{{"version", version},
                  {"document", state.document},
                  {"slots", state.slots},
-                 {"incorporated", state.incorporated}};
+                 {"incorporated", state.incorporated},
+                 {"history", to_json(state.history)}};
     const std::string fresh = path + ".new";
     const Fd fd(::open(fresh.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
     if (!fd)

@@ -159,6 +159,7 @@ Result<std::unique_ptr<Trace>> Trace::begin(const Generation &generation,
 
 std::vector<json> Trace::read(int timeout_ms)
 {
+    taken_ = 0;
     ring_buffer__poll(ring_.get(), timeout_ms);
     return std::exchange(read_, {});
 }
@@ -172,7 +173,8 @@ int Trace::on_record(void *self, void *data, std::size_t size)
     if (t.wanted_.empty() || t.wanted_.contains(record.pkt.slot))
         t.read_.push_back(
             t.describe(record, static_cast<const std::uint8_t *>(data) + sizeof record));
-    return 0;
+    // Packets may come faster than they are told: libbpf would go on for ever.
+    return t.taken_++ < batch ? 0 : -ECANCELED;
 }
 
 json Trace::describe(const trace_record &r, const std::uint8_t *frame) const

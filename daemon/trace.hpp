@@ -54,6 +54,7 @@ private:
     };
 
     explicit Trace(const Generation &generation);
+    static constexpr std::size_t batch = 1000; // records of one read()
     static int on_record(void *self, void *data, std::size_t size);
     [[nodiscard]] json describe(const trace_record &record, const std::uint8_t *frame) const;
 
@@ -65,6 +66,7 @@ private:
     Fd ring_map_;
     std::unique_ptr<ring_buffer, RingFree> ring_;
     std::vector<json> read_;
+    std::size_t taken_ = 0; // records, since read() was called
 };
 
 } // namespace evnf

@@ -13,7 +13,7 @@ Result<> Daemon::begin_watching()
     if (watching_)
         return Error{.code = EEXIST,
                      .what = "packets are being watched already, by another evnf trace, capture or "
-                             "chain show --measure: wait until it has ended"};
+                             "chain plan --measure: wait until it has ended"};
     plane_->set_observe(true);
     if (auto r = put_in_force(state_.document, FastPlane::Missing::skip); !r) {
         plane_->set_observe(false);

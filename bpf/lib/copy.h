@@ -14,7 +14,7 @@
 
 struct copy_buffer {
     struct copy_head head;
-    __u8 bytes[COPY_MAX_BYTES];
+    __u8 bytes[FRAME_COPY_ROOM];
 };
 
 struct {
@@ -97,11 +97,11 @@ __noinline int copy_send(struct frame_ctx *ctx, __u32 snap, __u32 place)
     index = bpf_map_lookup_elem(&copy_ring_of, &bucket);
     if (index)
         ring = bpf_map_lookup_elem(&copy_rings, index);
-    if (ring && frame_load(ctx, 0, b->bytes, len) == 0) {
+    if (ring && frame_load(ctx, 0, b->bytes, frame_copy_len(len)) == 0) {
         b->head.place = place;
         b->head.caplen = len;
         b->head.pkt = *p;
-        sent = bpf_ringbuf_output(ring, b, sizeof(b->head) + len, 0) == 0;
+        sent = bpf_ringbuf_output(ring, b, sizeof(b->head) + frame_copy_len(len), 0) == 0;
     }
     c = bpf_map_lookup_elem(&copy_counts, &p->slot);
     if (c)

@@ -8,6 +8,11 @@
 
 #include <bpf/bpf_helpers.h>
 
+/* A copy's length as the verifier of Linux 6.1 can follow it: 1 to FRAME_COPY_ROOM. Give
+ * the buffer as many bytes. */
+#define FRAME_COPY_ROOM 4096
+#define frame_copy_len(len) ((((len)-1) & (FRAME_COPY_ROOM - 1)) + 1)
+
 #ifdef EVNF_TC
 #define frame_ctx __sk_buff
 #define FRAME_SECTION "tc"
@@ -21,5 +26,6 @@
 #define FRAME_DROP XDP_DROP
 #define FRAME_PASS XDP_PASS
 #define frame_load bpf_xdp_load_bytes
-#define frame_len(ctx) ((ctx)->data_end - (ctx)->data)
+/* By 64-bit pointers: Linux 6.1 refuses arithmetic on their lower halves. */
+#define frame_len(ctx) ((void *)(long)(ctx)->data_end - (void *)(long)(ctx)->data)
 #endif

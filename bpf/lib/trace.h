@@ -53,7 +53,7 @@ struct {
 
 struct trace_buffer {
     struct trace_record record;
-    __u8 bytes[TRACE_MAX_BYTES];
+    __u8 bytes[FRAME_COPY_ROOM];
 };
 
 struct {
@@ -110,7 +110,7 @@ __noinline int trace_send(struct frame_ctx *ctx, __u32 reason)
     struct trace_state *s = trace_state();
     struct trace_wanted *w;
     struct trace_buffer *b;
-    __u32 zero = 0, len;
+    __u32 zero = 0, len, size;
 
     p = bpf_map_lookup_elem(&pkt_scratch, &zero);
     w = bpf_map_lookup_elem(&trace_wanted, &zero);
@@ -124,14 +124,17 @@ __noinline int trace_send(struct frame_ctx *ctx, __u32 reason)
         len = w->snap;
     if (len > TRACE_MAX_BYTES)
         len = TRACE_MAX_BYTES;
-    if (len && frame_load(ctx, 0, b->bytes, len))
+    if (len && frame_load(ctx, 0, b->bytes, frame_copy_len(len)))
         len = 0;
     b->record.id = s->id;
     b->record.ns = bpf_ktime_get_ns();
     b->record.reason = reason;
     b->record.caplen = len;
     b->record.pkt = *p;
-    if (bpf_ringbuf_output(&traces, b, sizeof(b->record) + len, 0))
+    size = sizeof(b->record);
+    if (len)
+        size += frame_copy_len(len);
+    if (bpf_ringbuf_output(&traces, b, size, 0))
         s->lost++;
     return 0;
 }

@@ -8,6 +8,10 @@ from lab import CONFIG, VIP
 
 SERVICE = f"/v1/elb/services/tcp/{VIP}:80"
 
+REQUEST = {"nodes": [{"id": "i", "in": ["srv1", "srv2"]}, {"id": "lb", "vnf": "elb"},
+                     {"id": "o", "end": "out"}],
+           "links": [{"from": "i", "to": "lb"}, {"from": "lb", "to": "o"}], "xdp": "native"}
+
 # (method, path, body, status): each operation, and each kind of error that it may give.
 CALLS = [
     ("post", "/v1/efw/rules", {"rule": "tcp dport 80 accept"}, 200),
@@ -42,6 +46,21 @@ CALLS = [
     ("delete", "/v1/elb/services/tcp/x", None, 400),
     ("delete", "/v1/efw/rules/1", None, 200),
     ("delete", "/v1/efw/rules/1", None, 404),
+    ("put", "/v1/chains/back", {"path": "in(srv1, srv2) -> efw -> elb -> out"}, 200),
+    ("put", "/v1/chains/back?dry_run=true", REQUEST, 200),
+    ("put", "/v1/chains/back", {"path": "in(srv1, srv2) -> efv -> out"}, 400),
+    ("put", "/v1/chains/a%20b", {"path": "in(srv1) -> out"}, 400),
+    ("delete", "/v1/chains/back", None, 400),
+    ("delete", "/v1/chains/none", None, 404),
+    ("post", "/v1/rollback?dry_run=true", {}, 200),
+    ("post", "/v1/rollback", {}, 200),
+    ("post", "/v1/rollback", {"to": 1}, 200),
+    ("post", "/v1/rollback", {"to": 99}, 404),
+    ("post", "/v1/rollback", {"to": "1"}, 400),
+    ("put", "/v1/chains/in", {"path": "in(cli0) -> efw -> out", "xdp": "native"}, 200),
+    ("delete", "/v1/chains/back?dry_run=true", None, 200),
+    ("delete", "/v1/chains/back", None, 200),
+    ("get", "/v1/history", None, 200),
 ]
 
 
@@ -117,6 +136,20 @@ class ApiTest(LabCase):
             ("put", "/v1/config", '{"elb": {"service": [{"address": 5}]}}', 400),
             ("put", "/v1/config", '{"chain": {"name": "x"}}', 400),
             ("put", "/v1/config", '{"chain": [{"name": "x", "interfaces": "eth0"}]}', 400),
+            ("put", "/v1/chains/x", "7", 400),
+            ("put", "/v1/chains/x", None, 400),
+            ("put", "/v1/chains/x", '{"path": 7}', 400),
+            ("put", "/v1/chains/x", '{"path": "in(lo) -> out", "nodes": []}', 400),
+            ("put", "/v1/chains/x", '{"path": "in(lo) -> out", "name": 7}', 400),
+            ("put", "/v1/chains/x", '{"nodes": 7, "links": 7}', 400),
+            ("put", "/v1/chains/x", '{"path": "in(lo) -> out", "xdp": "fast"}', 400),
+            ("put", "/v1/chains/", '{"path": "in(lo) -> out"}', 404),
+            ("put", "/v1/chains/a%2fb", '{"path": "in(lo) -> out"}', 400),
+            ("post", "/v1/rollback", "7", 400),
+            ("post", "/v1/rollback", '{"to": -1}', 400),
+            ("post", "/v1/rollback", '{"to": null}', 400),
+            ("post", "/v1/rollback", '{"from": 1}', 400),
+            ("post", "/v1/rollback", '{"to": 18446744073709551615}', 404),
             ("post", "/v1/efw/rules", '{"rule": 7}', 400),
             ("post", "/v1/efw/rules", "7", 400),
             ("post", "/v1/elb/services", "7", 400),
@@ -145,6 +178,10 @@ class ApiTest(LabCase):
         self.assertEqual(complete("efw", "rule", ""), ["add", "del", "list"])
         self.assertEqual(complete("efw", "rule", "d"), ["del"])
         self.assertEqual(complete("e"), ["efw", "elb"])
+        self.assertEqual(complete("chain", ""),
+                         ["show", "plan", "set", "del", "rollback", "history", "check"])
+        self.assertIn("--request", complete("chain", "set", "--"))
+        self.assertIn("--path", complete("chain", "check", "--p"))
         self.assertIn("--dry-run", complete("apply", "--"))
         self.assertIn("--json", complete("apply", "--"))
 

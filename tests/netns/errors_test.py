@@ -97,8 +97,92 @@ class ErrorsTest(LabCase):
     def test_missing_interface(self):
         path = self.file(CONFIG.replace("srv2", "srv9") + RULES)
         line = CONFIG[:CONFIG.index("srv1")].count("\n") + 1
-        said = self.refused(2, "apply", path)
-        self.assertIn(f"{path}:{line}:8: no interface is named srv9 here: there is cli0, lo,", said)
+        for words in (("apply", path), ("apply", path, "--dry-run"), ("chain", "check", path)):
+            said = self.refused(2, *words)
+            self.assertIn(f"{path}:{line}:18: no interface is named srv9 here: there is cli0, lo,",
+                          said)
+            self.assertIn('  path = "in(srv1, srv9) -> elb -> out"\n'
+                          '                   ^^^^\n', said)
+
+    def shown(self, text, word, said):
+        """What is typed, with a caret under the word."""
+        at = text.rindex(word)
+        self.assertTrue(said.endswith(f"\n  {text}\n  {' ' * at}{'^' * len(word)}\n"), said)
+
+    def test_wrong_chain(self):
+        for text, word, message in [
+                ("in(lo) -> efv -> out", "efv", "no stage or label is named 'efv': there is"),
+                ("in(lo)  ->  efw ->  oot", "oot", "no stage or label is named 'oot'"),
+                ("in(lo) -> { tcp dprt 80 -> out; otherwise -> drop }", "dprt", "did you mean dport"),
+                ("in(lo, cli0) -> out", "cli0", "'cli0' has a chain already, 'in'"),
+                ("in(lo) -> wire(lo9)", "lo9", "no interface is named lo9 here: there is cli0,"),
+                ("in(lo) -> efw", "efw", "the path ends in 'efw'")]:
+            for words in (("chain", "set", "x", text), ("chain", "set", "x", text, "--dry-run"),
+                          ("chain", "check", "--path", text)):
+                said = self.refused(2, *words)
+                self.assertIn(message, said)
+                self.shown(text, word, said)
+        # As words of the shell; what is missing at the end is shown there.
+        said = self.refused(2, "chain", "set", "x", "in(lo)", "->", "efv", "->", "out")
+        self.shown("in(lo) -> efv -> out", "efv", said)
+        self.assertTrue(self.refused(2, "chain", "set", "x", "in(lo").endswith(
+            "\n  in(lo\n       ^\n"))
+        self.assertIn("'a/b': a name is", self.refused(2, "chain", "set", "a/b", "in(lo) -> out"))
+        self.assertIn("--request FILE", self.refused(2, "chain", "set", "x"))
+        # The fault is another's: nothing that was typed is marked.
+        said = self.refused(2, "chain", "del", "back")
+        self.assertIn("'elb' sees only what comes in by cli0", said)
+        self.assertNotIn("^", said)
+        self.assertIn("no chain is named 'x': there is in, back",
+                      self.refused(1, "chain", "del", "x"))
+
+    def test_wrong_request(self):
+        request = {"nodes": [{"id": "i", "in": ["lo"]}, {"id": "f", "vnf": "efw"}],
+                   "links": [{"from": "i", "to": "f"}]}
+        path = self.file(json.dumps(request))
+        self.assertIn(f"{path}: at /nodes/1: node 'f' leads nowhere",
+                      self.refused(2, "chain", "set", "x", "--request", path))
+        path = self.file("{")
+        self.assertIn(f"{path} is not a JSON object",
+                      self.refused(2, "chain", "set", "x", "--request", path))
+        self.assertIn("No such file",
+                      self.refused(1, "chain", "set", "x", "--request", "/nonexistent.json"))
+
+    def test_check(self):
+        good = self.file(CONFIG + '[efw]\nrules = ["tcp dport 81 drop"]\n')
+        self.assertEqual(self.lab.evnf("chain", "check", good).stdout, f"{good}: good\n")
+        self.assertTrue(self.lab.evnf_json("chain", "check", good)["good"])
+        self.assertEqual(self.lab.evnf("chain", "check", "--path", "in(lo) -> efw -> out").stdout,
+                         "in(lo) -> efw -> out: good\n")
+        bad = self.file(CONFIG + '[efw]\nrules = [ "tcp dprt 81 drop" ]\n')
+        line = CONFIG.count("\n") + 2
+        said = self.refused(2, "chain", "check", bad)
+        self.assertIn(f"{bad}:{line}:16: 'dprt' is not a word of a rule", said)
+        self.assertEqual(said, self.refused(2, "apply", bad, "--dry-run"))
+        self.assertIn("a FILE, or one chain by --path", self.refused(2, "chain", "check"))
+
+    def test_failed_change_is_not_in_the_history(self):
+        history = self.lab.evnf_json("chain", "history")
+        self.assertEqual([c["what"] for c in history], ["start"])
+        self.assertIn("change 7 is not kept: there is 1 to 1",
+                      self.refused(1, "chain", "rollback", "7"))
+        self.assertIn("there is no change before the last", self.refused(1, "chain", "rollback"))
+        # It cannot be attached.
+        self.foreign("other0")
+        said = self.refused(2, "chain", "set", "in", "in(cli0, other0) -> elb -> out")
+        self.assertIn("other0 has another XDP program, 'recorder'", said)
+        # It is in force, and cannot be kept.
+        kept = self.lab.dir / f"state/{self.lab.name}.json"
+        (kept.parent / f"{kept.name}.new").mkdir()
+        for words in (("chain", "set", "in", "in(cli0) -> elb -> out"),
+                      ("efw", "rule", "add", "tcp dport 9 drop"),
+                      ("apply", self.file(CONFIG + '[efw]\ndefault = "drop"\n'))):
+            self.assertIn(f"write {kept}.new: Is a directory", self.refused(1, *words))
+            self.assertEqual(self.config(), self.document)
+            self.assertEqual(self.curl(f"http://{VIP}/"), "server1")
+            self.assertIn("efw", self.slots("in"))
+        self.assertEqual(self.lab.evnf_json("chain", "history"), history)
+        self.assertEqual(json.loads(kept.read_text())["history"][-1]["number"], 1)
 
     def test_second_daemon_of_the_name(self):
         said = self.daemon(code=1)
@@ -131,19 +215,24 @@ class ErrorsTest(LabCase):
         self.assertIn("another network namespace", done.stderr)
 
     def test_foreign_program(self):
-        self.lab.vnf.run("ip", "link", "add", "other0", "type", "veth", "peer", "name", "other1")
-        program = self.lab.build / "tests/recorder.bpf.o"
-        pin = f"/sys/fs/bpf/{self.lab.name}-foreign"
-        self.lab.run(["bpftool", "prog", "load", program, pin, "type", "xdp"])
-        self.addCleanup(self.lab.run, ["rm", "-f", pin, "/sys/fs/bpf/slot_counters",
-                                       "/sys/fs/bpf/events_lost"])
-        self.lab.vnf.run("ip", "link", "set", "dev", "other0", "xdp", "pinned", pin)
+        self.foreign("other0")
         path = self.file(CONFIG.replace("srv1, srv2", "srv1, srv2, other0") + RULES)
         said = self.refused(2, "apply", path)
         self.assertIn("other0 has another XDP program, 'recorder'", said)
         self.assertIn("xdp off", said)
         for port in ("cli0", "srv1", "srv2"):  # nothing of it was half-applied
             self.assertIn("xdp", self.lab.vnf.run("ip", "link", "show", "dev", port).stdout)
+
+    def foreign(self, interface):
+        """An interface that has somebody else's XDP program."""
+        self.lab.vnf.run("ip", "link", "add", interface, "type", "veth", "peer", "name",
+                         f"{interface}p")
+        program = self.lab.build / "tests/recorder.bpf.o"
+        pin = f"/sys/fs/bpf/{self.lab.name}-foreign"
+        self.lab.run(["bpftool", "prog", "load", program, pin, "type", "xdp"])
+        self.addCleanup(self.lab.run, ["rm", "-f", pin, "/sys/fs/bpf/slot_counters",
+                                       "/sys/fs/bpf/events_lost"])
+        self.lab.vnf.run("ip", "link", "set", "dev", interface, "xdp", "pinned", pin)
 
     def test_no_privilege(self):
         self.lab.run(["chmod", "755", self.lab.dir])

@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What lives through restarts and changes, what follows the kernel, and what detaching
 leaves: nothing."""
+import json
+import signal
 import socket
 import subprocess
 import time
@@ -66,6 +68,22 @@ s.connect((sys.argv[2], int(sys.argv[3])))
 for line in sys.stdin:
     s.send(line.encode())
     print(s.recv(2000).decode(), end="", flush=True)
+"""
+
+
+# Asks and waits for the answer, again and again; says how often. None may be lost.
+PING = """
+import select, socket, sys
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.settimeout(5)
+s.connect((sys.argv[1], int(sys.argv[2])))
+n = 0
+while not select.select([sys.stdin], [], [], 0.001)[0]:
+    s.send(b"%d" % n)
+    if s.recv(2000) != b"%d" % n:
+        sys.exit("another answer")
+    n += 1
+print(n)
 """
 
 
@@ -146,6 +164,130 @@ class LifecycleTest(LabCase):
         self.assertEqual(self.lab.evnf("apply", other).stdout, "no changes\n")
         self.assertIsNone(self.curl(f"http://{VIP}/", seconds=1))
         self.assertGreater(self.reason("in", "efw", "default_slow"), 0)
+
+    def history(self):
+        return [(c["number"], c["what"], c["changes"])
+                for c in self.lab.evnf_json("chain", "history")]
+
+    def test_rollback_under_traffic(self):
+        self.begin()
+        self.echo(self.lab.servers[0], "udp", 7001)
+        ping = subprocess.Popen(
+            self.lab.client.command(["python3", "-uc", PING, VIP, "7000"]),
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.lab.processes.append(ping)
+        rules = self.lab.evnf_json("efw", "rule", "list")["rules"]
+        other = "http://10.0.12.2:8080/"
+        self.assertEqual(self.curl(other), "server2")
+        self.lab.evnf("efw", "rule", "add", "priority 5 tcp dport 8080 drop")
+        self.assertIsNone(self.curl(other, seconds=1))
+        dropped = self.reason("in", "efw", "rule_drop")
+        self.assertGreater(dropped, 0)
+        change = ("- chain in: in(cli0) -> efw -> elb -> out\n"
+                  "+ chain in: in(cli0) -> elb -> out\n")
+        words = ("chain", "set", "in", "in(cli0)->elb->out")
+        self.assertEqual(self.lab.evnf(*words, "--dry-run").stdout,
+                         change + "(dry run: nothing was changed)\n")
+        self.assertIn("efw", self.slots("in"))
+        self.assertEqual(self.lab.evnf(*words).stdout, change)
+        self.assertEqual(self.curl(other), "server2")  # no firewall
+        self.assertNotIn("efw", self.slots("in"))
+        before = self.slots("in")["elb"]["packets"]
+        self.assertEqual(self.lab.evnf("chain", "rollback").stdout,
+                         "- chain in: in(cli0) -> elb -> out\n"
+                         "+ chain in: in(cli0) -> efw -> elb -> out\n")
+        self.assertIsNone(self.curl(other, seconds=1))
+        self.assertGreater(self.slots("in")["elb"]["packets"], before)
+        drop = "efw rule priority 5 tcp dport 8080 drop"
+        self.assertEqual(self.lab.evnf("chain", "rollback", "1", "--dry-run").stdout,
+                         f"- {drop}\n(dry run: nothing was changed)\n")
+        dropped = self.reason("in", "efw", "rule_drop")
+        self.assertEqual(self.lab.evnf("chain", "rollback", "1").stdout, f"- {drop}\n")
+        self.assertEqual(self.curl(other), "server2")
+        self.assertEqual(self.reason("in", "efw", "rule_drop"), dropped)  # counted on
+        after = self.lab.evnf_json("efw", "rule", "list")["rules"]
+        self.assertEqual([(r["id"], r["rule"]) for r in after],
+                         [(r["id"], r["rule"]) for r in rules])
+        history = self.history()
+        self.assertEqual([c[:2] for c in history],
+                         [(1, "start"), (2, "efw: POST /rules"), (3, "chain set in"),
+                          (4, "rollback to 2"), (5, "rollback to 1")])
+        self.assertEqual(history[2][2], change.splitlines())
+        # Another daemon knows it all.
+        self.lab.kill_daemon()
+        self.lab.start_daemon()
+        self.assertEqual(self.history(), history)
+        self.lab.evnf("chain", "rollback", "4")
+        self.assertIsNone(self.curl(other, seconds=1))
+        self.assertEqual(self.history()[-1], (6, "rollback to 4", [f"+ {drop}"]))
+        # Not one datagram was lost on the way, and each was counted.
+        asked, errors = ping.communicate("end\n")
+        self.assertEqual(ping.returncode, 0, errors)
+        self.assertGreater(int(asked), 100)
+        self.assertEqual(self.reason("in", "elb", "to_backend"), int(asked))
+
+    def test_chain_verbs(self):
+        self.begin()
+        self.lab.evnf("chain", "del", "in")
+        self.assertNotIn("xdp", self.lab.vnf.run("ip", "link", "show", "dev", "cli0").stdout)
+        self.assertEqual([c["name"] for c in self.lab.evnf_json("chain", "show")], ["back"])
+        request = self.lab.dir / "request.json"
+        request.write_text('''{
+            "nodes": [{"id": "a", "in": ["cli0"]}, {"id": "web", "classify": true},
+                      {"id": "fw", "vnf": "efw"}, {"id": "lb", "vnf": "elb"},
+                      {"id": "o", "end": "out"}, {"id": "rest", "end": "drop"}],
+            "links": [{"from": "a", "to": "web"}, {"from": "web", "to": "fw", "label": "tcp dport 80"},
+                      {"from": "web", "to": "rest"}, {"from": "fw", "to": "lb"},
+                      {"from": "lb", "to": "o"}]}''')
+        self.assertEqual(self.lab.evnf("chain", "set", "in", "--request", request).stdout,
+                         "+ chain in: in(cli0) -> { tcp dport 80 -> efw -> elb -> out; "
+                         "otherwise -> drop }\n")
+        self.assertEqual(self.curl(f"http://{VIP}/"), "server1")
+        self.assertIsNone(self.curl("http://10.0.12.2:8080/", seconds=1))
+
+    def test_history_tells_how_it_came(self):
+        self.begin()
+
+        def changed(port):
+            return (CONFIG + RULES).replace('"tcp dport 80 accept"', f'"tcp dport {port} accept"')
+
+        def last():
+            number, what, lines = self.history()[-1]
+            return number, what, lines[-1].split()[-2] if lines else ""
+        other = self.lab.dir / "other.toml"
+        for port in (81, 82):
+            other.write_text(changed(port))
+            self.lab.evnf("apply", other)
+        self.lab.evnf("apply", other)  # no change
+        self.assertEqual(last(), (3, "apply", "82"))
+        # The daemon's own file was not edited: it does not come back, whatever was applied.
+        self.lab.stop_daemon()
+        self.lab.start_daemon()
+        self.assertEqual(last(), (3, "apply", "82"))
+        self.lab.write_config(changed(83))
+        self.lab.daemon.send_signal(signal.SIGHUP)
+        self.wait_for(lambda: last() == (4, "file edited", "83"))
+        self.lab.stop_daemon()
+        self.lab.write_config(changed(84))
+        self.lab.start_daemon()
+        self.assertEqual(last(), (5, "file edited", "84"))
+        for port in range(20):
+            self.lab.evnf("efw", "rule", "add", f"sctp dport {port} drop")
+        self.assertEqual([c[0] for c in self.history()], list(range(10, 26)))
+        self.assertRegex(self.lab.evnf("chain", "history").stdout.splitlines()[-1],
+                         r"^25 +\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ  efw: POST /rules  "
+                         r"\+ efw rule sctp dport 19 drop$")
+        # From a version that kept no history: it begins with what there was.
+        self.lab.stop_daemon()
+        kept = self.lab.dir / f"state/{self.lab.name}.json"
+        state = json.loads(kept.read_text())
+        del state["history"]
+        kept.write_text(json.dumps(state))
+        self.lab.write_config(changed(85))
+        self.lab.start_daemon()
+        self.assertEqual([c[:2] for c in self.history()], [(1, "start"), (2, "file edited")])
+        self.lab.evnf("chain", "rollback")
+        self.assertIn("sctp dport 19 drop", self.lab.evnf("efw", "rule", "list").stdout)
 
     def test_detach_leaves_nothing(self):
         self.begin()

@@ -50,7 +50,9 @@ TEST_CASE("a document that is wrong is refused at the place")
     CHECK(refusal({{"efv", 1}})
               .starts_with("/efv: 'efv' is not a section: there is chain, efw, elb"));
     CHECK(refusal(document({chain("in", "in(eth0) -> out"), chain("b", "in(eth0) -> out")})) ==
-          "/chain/1/path: 'eth0' has a chain already");
+          "/chain/1/path: 'eth0' has a chain already, 'in': an interface is in one chain");
+    CHECK(refusal(document({chain("in", "in(eth0) -> out; in(eth1, eth0) -> efw -> out")}))
+              .starts_with("/chain/0/path: 'eth0' starts two paths: split its packets"));
     CHECK(refusal(document({chain("in", "in(eth0) -> out"), chain("in", "in(eth1) -> out")})) ==
           "/chain/1/name: two chains are named 'in'");
     CHECK(refusal(document({chain("a b", "in(eth0) -> out")})).starts_with("/chain/0/name: "));
@@ -121,19 +123,116 @@ TEST_CASE("a place keeps its slot while others come and go")
     CHECK(second.contains("c/elb#2"));
 }
 
+TEST_CASE("one chain is set or taken off, and the others stay")
+{
+    const json d = *check_document(
+        document({chain("a", "in(eth0) -> out"), chain("b", "in(eth1) -> out")}), nullptr);
+    const json set = *check_document(
+        *with_chain(d, "a", {{"path", "in(eth0)->efw->out"}, {"xdp", "generic"}}), d);
+    CHECK(diff_documents(d, set) ==
+          std::vector<std::string>{"- chain a: in(eth0) -> out",
+                                   "+ chain a: in(eth0) -> efw -> out (generic XDP)"});
+    CHECK(set["chain"][1] == d["chain"][1]);
+    const json more = *check_document(*with_chain(d, "c", {{"path", "in(eth2) -> out"}}), d);
+    CHECK(more["chain"].size() == 3);
+    CHECK(*without_chain(more, "c") == d);
+    const auto fault = [&](const std::string &name, const json &chain) {
+        auto r = with_chain(d, name, chain);
+        if (r)
+            r = check_document(*r, d);
+        return r ? "accepted" : r.error().where + ": " + r.error().what;
+    };
+    CHECK(fault("a", 7) == ": a chain is an object with a path, or nodes and links");
+    CHECK(fault("a", {{"path", "in(eth0) -> out"}, {"name", "a"}}) == "accepted");
+    CHECK(fault("a", {{"path", "in(eth0) -> out"}, {"name", "x"}})
+              .starts_with("/name: the chain is called 'a' already"));
+    CHECK(fault("a b", {{"path", "in(eth9) -> out"}}).starts_with("/chain/2/name: 'a b': "));
+    const auto gone = without_chain(d, "x");
+    REQUIRE_FALSE(gone);
+    CHECK(gone.error().code == ENOENT);
+    CHECK(gone.error().what == "no chain is named 'x': there is a, b");
+}
+
+TEST_CASE("an error about an interface is where its name stands")
+{
+    const auto word = [](const std::string &path, const std::string &interface) {
+        const Error e = at_interface({{"path", path}}, interface, "x", "/chain/3");
+        CHECK(e.where == "/chain/3/path");
+        return std::to_string(e.offset) + "+" + std::to_string(e.length);
+    };
+    CHECK(word("in(eth0) -> out", "eth0") == "3+4");
+    CHECK(word("in( eth01,\teth0 ) -> out", "eth0") == "11+4");
+    CHECK(word("in(a) -> b -> wire(b)", "b") == "19+1");
+    CHECK(word("in(a) -> b -> out", "b") == "0+0");
+    CHECK(at_interface({{"nodes", 1}}, "b", "x", "/chain/3").where == "/chain/3/nodes");
+    const auto r = check_document(
+        document({chain("in", "in(eth0) -> out"), chain("b", "in(eth1, eth0) -> out")}), nullptr);
+    REQUIRE_FALSE(r);
+    CHECK(r.error().offset == 9);
+    CHECK(r.error().length == 4);
+}
+
+TEST_CASE("a service-chain request has no text to point into")
+{
+    const json request{{"name", "r"},
+                       {"nodes",
+                        {{{"id", "a"}, {"in", {"eth0"}}},
+                         {{"id", "f"}, {"vnf", "nonsense"}},
+                         {{"id", "o"}, {"end", "out"}}}},
+                       {"links", {{{"from", "a"}, {"to", "f"}}, {{"from", "f"}, {"to", "o"}}}}};
+    const auto r = check_document(document({request}), nullptr);
+    REQUIRE_FALSE(r);
+    CHECK(r.error().where == "/chain/0/links");
+    CHECK(r.error().what == "no stage or label is named 'nonsense': there is efw, elb");
+    CHECK(r.error().length == 0);
+}
+
+TEST_CASE("the last changes are known, each with its number")
+{
+    State s;
+    s.change({{"n", 0}}, "start", {});
+    s.change({{"n", 0}}, "apply", {}); // the same is no change
+    REQUIRE(s.history.size() == 1);
+    for (int i = 1; i <= 40; ++i)
+        s.change({{"n", i}}, "apply", {"+ " + std::to_string(i)});
+    REQUIRE(s.history.size() == State::max_history);
+    CHECK(s.history.back().number == 41);
+    CHECK(s.history.back().document == s.document);
+    CHECK(s.history.front().number == 26);
+    CHECK_FALSE(s.find_change(25));
+    REQUIRE(s.find_change(26));
+    CHECK(s.find_change(26)->document == json{{"n", 25}});
+    CHECK(s.find_change(26)->lines == std::vector<std::string>{"+ 25"});
+    CHECK(s.find_change(26)->time.size() == std::string("2026-01-01T00:00:00Z").size());
+    CHECK(s.find_change(26)->time.ends_with("Z"));
+}
+
 TEST_CASE("the kept state is read back, and a damaged one is refused")
 {
     const auto path = std::filesystem::temp_directory_path() / "evnf-state-test.json";
     std::filesystem::remove(path);
     CHECK_FALSE(read_state(path)->has_value());
-    const State s{
-        .document = {{"chain", json::array()}}, .slots = {{"in/efw", 3}}, .incorporated = {1}};
+    State s{.document = {}, .slots = {{"in/efw", 3}}, .incorporated = {1}};
+    s.change({{"chain", json::array()}}, "efw: POST /rules", {"+ rule", "- other"});
     REQUIRE(write_state(path, s));
     const auto back = **read_state(path);
     CHECK(back.document == s.document);
     CHECK(back.slots == s.slots);
     CHECK(back.has_incorporated(1));
     CHECK_FALSE(back.has_incorporated(2));
+    REQUIRE(back.history.size() == 1);
+    CHECK(back.history[0].number == 1);
+    CHECK(back.history[0].time == s.history[0].time);
+    CHECK(back.history[0].what == "efw: POST /rules");
+    CHECK(back.history[0].lines == s.history[0].lines);
+    CHECK(back.history[0].document == s.document);
+    // One from before there was a history.
+    std::ofstream(path) << R"({"version": 1, "document": {"chain": []}, "slots": {},)"
+                        << R"("incorporated": []})";
+    CHECK((**read_state(path)).history.empty());
+    std::ofstream(path) << R"({"version": 1, "document": {"chain": []}, "slots": {},)"
+                        << R"("incorporated": [], "history": [{"number": "x"}]})";
+    CHECK_FALSE(read_state(path));
     std::ofstream(path) << "{\"version\": 1, ";
     CHECK_FALSE(read_state(path));
     std::ofstream(path) << "{\"version\": 2}";

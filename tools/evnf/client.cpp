@@ -116,7 +116,8 @@ Result<json> call_api(const std::string &socket, const std::string &method, cons
 }
 
 Result<> stream_api(const std::string &socket, const std::string &path,
-                    const std::function<bool(const json &)> &take)
+                    const std::function<bool(const json &)> &take,
+                    const std::function<bool()> &begun)
 {
     if (socket.size() >= sizeof(sockaddr_un::sun_path))
         return bad_input(socket + " is too long for a Unix socket");
@@ -130,7 +131,8 @@ Result<> stream_api(const std::string &socket, const std::string &path,
         path, {{"Host", "localhost"}},
         [&](const httplib::Response &response) {
             status = response.status;
-            return true;
+            enough = status < 300 && begun && !begun();
+            return !enough;
         },
         [&](const char *bytes, std::size_t n) {
             rest.append(bytes, n);

@@ -21,6 +21,7 @@ Result<nlohmann::json> call_api(const std::string &socket, const std::string &me
 // A GET whose answer is one JSON object to a line, without end: `take` gets each, and
 // says whether it wants more.
 Result<> stream_api(const std::string &socket, const std::string &path,
-                    const std::function<bool(const nlohmann::json &)> &take);
+                    const std::function<bool(const nlohmann::json &)> &take,
+                    const std::function<bool()> &begun = {});
 
 } // namespace evnf::cli

@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // evnf: the command line. A client of the control API and of nothing else.
+#include <algorithm>
+#include <cctype>
 #include <cstdio>
+#include <fstream>
 #include <iostream>
+#include <optional>
 
 #include "client.hpp"
 #include "completion.hpp"
@@ -34,7 +38,8 @@ public:
         if (!socket)
             return socket.error();
         // Of a VNF's verbs: which of its instances.
-        const std::string which = instance.empty() ? "" : "?instance=" + instance;
+        const std::string sign = path.find('?') == path.npos ? "?" : "&";
+        const std::string which = instance.empty() ? "" : sign + "instance=" + instance;
         return call_api(*socket, method, path + which, body);
     }
 
@@ -62,18 +67,139 @@ public:
     }
 };
 
-void apply_file(Session &session, const std::string &path, bool dry_run)
+constexpr const char *dry_run_help = "Only show what would change";
+
+std::string with_dry_run(const std::string &path, bool dry_run)
+{
+    return dry_run ? path + "?dry_run=true" : path;
+}
+
+// As one word of a URL's path.
+std::string encoded(const std::string &word)
+{
+    static constexpr char digits[] = "0123456789abcdef";
+    std::string out;
+    for (const char c : word) {
+        const auto byte = static_cast<unsigned char>(c);
+        if (std::isalnum(byte) || c == '-' || c == '_')
+            out += c;
+        else
+            out += {'%', digits[byte >> 4], digits[byte & 0xf]};
+    }
+    return out;
+}
+
+std::string joined(const std::vector<std::string> &words)
+{
+    std::string out;
+    for (const auto &word : words)
+        out += (out.empty() ? "" : " ") + word;
+    return out;
+}
+
+struct SetChain {
+    std::string name;
+    std::vector<std::string> path; // its words
+    std::string request;
+    bool generic = false;
+    bool dry_run = false;
+};
+
+// Gives the file to the daemon; null if that failed and was reported.
+json put_file(Session &session, const std::string &path, bool dry_run)
 {
     auto file = config::read_toml_file(path);
-    if (!file)
-        return session.report(file.error(), file.error().message());
-    auto reply =
-        session.call("PUT", dry_run ? "/v1/config?dry_run=true" : "/v1/config", file->value);
-    if (!reply && !reply.error().where.empty())
-        return session.report(reply.error(), config::explain(*file, reply.error()));
+    if (!file) {
+        session.report(file.error(), file.error().message());
+        return nullptr;
+    }
+    auto reply = session.call("PUT", with_dry_run("/v1/config", dry_run), file->value);
+    if (reply)
+        return *reply;
+    if (reply.error().where.empty())
+        session.fail(reply.error(), "");
+    else
+        session.report(reply.error(), config::explain(*file, reply.error()));
+    return nullptr;
+}
+
+void apply_file(Session &session, const std::string &path, bool dry_run)
+{
+    if (const json reply = put_file(session, path, dry_run); !reply.is_null())
+        session.print(reply, changes_view);
+}
+
+// Gives one chain as text to the daemon; null if that failed and was reported.
+json put_chain(Session &session, const std::string &name, const std::string &path, bool generic,
+               bool dry_run)
+{
+    auto reply = session.call("PUT", with_dry_run("/v1/chains/" + encoded(name), dry_run),
+                              {{"path", path}, {"xdp", generic ? "generic" : "native"}});
+    if (reply)
+        return *reply;
+    Error e = reply.error();
+    if (e.where != "/path")
+        e.length = 0; // the word is in no text that was typed here
+    else if (e.offset > 0 && e.offset == path.size())
+        e.length = 1; // what is missing is missing at the end
+    session.fail(e, path);
+    return nullptr;
+}
+
+// The same for a service-chain request in a file.
+json put_request(Session &session, const std::string &name, const std::string &path, bool generic,
+                 bool dry_run)
+{
+    std::ifstream in(path);
+    const json request = json::parse(in, nullptr, false);
+    Error e = in.is_open() ? bad_input(path + " is not a JSON object") : sys_error("read " + path);
+    if (in.is_open() && request.is_object()) {
+        json body = request;
+        if (generic)
+            body["xdp"] = "generic";
+        auto reply =
+            session.call("PUT", with_dry_run("/v1/chains/" + encoded(name), dry_run), body);
+        if (reply)
+            return *reply;
+        e = reply.error();
+        if (!e.where.empty())
+            e.what = path + ": at " + e.where + ": " + e.what;
+    }
+    session.report(e, e.message());
+    return nullptr;
+}
+
+void set_chain(Session &session, const SetChain &given)
+{
+    if (given.path.empty() == given.request.empty())
+        return session.fail(bad_input("a chain is set to a PATH, such as 'in(eth0) -> efw -> out', "
+                                      "or by --request FILE"),
+                            "");
+    const auto &[name, path, request, generic, dry_run] = given;
+    const json reply = path.empty() ? put_request(session, name, request, generic, dry_run)
+                                    : put_chain(session, name, joined(path), generic, dry_run);
+    if (!reply.is_null())
+        session.print(reply, changes_view);
+}
+
+void change(Session &session, const std::string &method, const std::string &path, bool dry_run,
+            const json &body)
+{
+    auto reply = session.call(method, with_dry_run(path, dry_run), body);
     if (!reply)
         return session.fail(reply.error(), "");
     session.print(*reply, changes_view);
+}
+
+void check(Session &session, const std::string &file, const std::string &path)
+{
+    if (file.empty() == path.empty())
+        return session.fail(bad_input("what is checked is a FILE, or one chain by --path PATH"),
+                            "");
+    const json reply = path.empty() ? put_file(session, file, true)
+                                    : put_chain(session, "check", path, false, true);
+    if (!reply.is_null())
+        session.print({{"checked", path.empty() ? file : path}, {"good", true}}, good_view);
 }
 
 void show(Session &session, const std::string &path, std::string (*view)(const json &))
@@ -84,15 +210,69 @@ void show(Session &session, const std::string &path, std::string (*view)(const j
     session.print(*reply, view);
 }
 
+void add_chain_changes(CLI::App &chain, Session &session)
+{
+    auto *set = chain.add_subcommand("set", "Make one chain, or another of it");
+    auto wanted = std::make_shared<SetChain>();
+    set->add_option("NAME", wanted->name, "The chain's name")->required();
+    set->add_option("PATH", wanted->path, "Where packets go");
+    set->add_option("--request", wanted->request, "A service-chain request instead: a JSON file");
+    set->add_flag("--generic", wanted->generic, "XDP in the kernel's generic mode");
+    set->add_flag("--dry-run", wanted->dry_run, dry_run_help);
+    set->footer("Examples:\n"
+                "  evnf chain set in 'in(eth0) -> efw -> elb -> out'\n"
+                "  evnf chain set in 'in(eth0) -> { tcp dport 80 -> elb -> out; otherwise -> host "
+                "}'\n"
+                "The other chains and all rules stay as they are.");
+    set->callback([&session, wanted] { set_chain(session, *wanted); });
+
+    auto *del = chain.add_subcommand("del", "Take one chain off its interfaces");
+    auto name = std::make_shared<std::string>();
+    auto dry_run = std::make_shared<bool>(false);
+    del->add_option("NAME", *name, "The chain's name")->required();
+    del->add_flag("--dry-run", *dry_run, dry_run_help);
+    del->callback([&session, name, dry_run] {
+        change(session, "DELETE", "/v1/chains/" + encoded(*name), *dry_run, nullptr);
+    });
+
+    auto *rollback = chain.add_subcommand("rollback", "Go back to the state after a change");
+    auto to = std::make_shared<std::optional<std::uint64_t>>();
+    auto try_it = std::make_shared<bool>(false);
+    rollback->add_option("N", *to, "Its number in 'evnf chain history'; the last but one, if none");
+    rollback->add_flag("--dry-run", *try_it, dry_run_help);
+    rollback->footer("Chains and rules come back as they were after change N; that is a change\n"
+                     "too, which can be rolled back.");
+    rollback->callback([&session, to, try_it] {
+        change(session, "POST", "/v1/rollback", *try_it, *to ? json{{"to", **to}} : json::object());
+    });
+}
+
+void add_chain_commands(CLI::App &app, Session &session)
+{
+    auto *chain = app.add_subcommand("chain", "The chains")->require_subcommand(1);
+    chain->add_subcommand("show", "Each chain's stages, with packets by verdict and reason")
+        ->callback([&] { show(session, "/v1/chains", chains_view); });
+    add_plan_command(*chain, session);
+    add_chain_changes(*chain, session);
+    chain->add_subcommand("history", "The last changes of chains and rules")->callback([&] {
+        show(session, "/v1/history", history_view);
+    });
+    auto *checks = chain->add_subcommand("check", "Whether a configuration is good");
+    auto file = std::make_shared<std::string>();
+    auto path = std::make_shared<std::string>();
+    checks->add_option("FILE", *file, "A TOML file, as for apply");
+    checks->add_option("--path", *path, "One chain instead, beside those that run");
+    checks->footer("Nothing is changed. To check another form of a chain that runs:\n"
+                   "  evnf chain set NAME PATH --dry-run");
+    checks->callback([&session, file, path] { check(session, *file, *path); });
+}
+
 void add_commands(CLI::App &app, Session &session)
 {
     app.add_subcommand("status", "The daemon and what it is attached to")->callback([&] {
         show(session, "/v1/status", status_view);
     });
-    auto *chain = app.add_subcommand("chain", "The chains")->require_subcommand(1);
-    chain->add_subcommand("show", "Each chain's stages, with packets by verdict and reason")
-        ->callback([&] { show(session, "/v1/chains", chains_view); });
-    add_plan_command(*chain, session);
+    add_chain_commands(app, session);
     app.add_subcommand("counters", "All counters of the fast path")->callback([&] {
         show(session, "/v1/counters", counters_view);
     });
@@ -101,7 +281,7 @@ void add_commands(CLI::App &app, Session &session)
     auto path = std::make_shared<std::string>();
     auto dry_run = std::make_shared<bool>(false);
     apply->add_option("FILE", *path, "A TOML file")->required();
-    apply->add_flag("--dry-run", *dry_run, "Only show what would change");
+    apply->add_flag("--dry-run", *dry_run, dry_run_help);
     apply->footer("The file is the whole desired state: rules that it does not have are removed.\n"
                   "All of it comes into force, for each packet at once, or nothing does.");
     apply->callback([&session, path, dry_run] { apply_file(session, *path, *dry_run); });
@@ -146,6 +326,21 @@ std::string usage_error(const CLI::App &app, const CLI::ParseError &e)
     return what + ": " + next;
 }
 
+// As CLI11 takes them, the last first. "->" is no option, but a word of a chain.
+std::vector<std::string> arguments(int argc, char **argv)
+{
+    std::vector<std::string> out;
+    for (int i = 1; i < argc; ++i) {
+        const std::string word = argv[i];
+        if (word.starts_with("->") && !out.empty())
+            out.back() += " " + word;
+        else
+            out.push_back(word);
+    }
+    std::reverse(out.begin(), out.end());
+    return out;
+}
+
 int run(int argc, char **argv)
 {
     Session session;
@@ -160,7 +355,7 @@ int run(int argc, char **argv)
     app.fallthrough(); // global options may stand anywhere
     add_commands(app, session);
     try {
-        app.parse(argc, argv);
+        app.parse(arguments(argc, argv));
     } catch (const CLI::ParseError &e) {
         if (e.get_exit_code() == 0) // --help, --version
             return app.exit(e);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "views.hpp"
 
+#include <algorithm>
 #include <vector>
 
 #include "vnfs/cli.hpp"
@@ -103,6 +104,27 @@ std::string changes_view(const json &reply)
     if (out.empty())
         return "no changes\n";
     return reply["applied"].get<bool>() ? out : out + "(dry run: nothing was changed)\n";
+}
+
+std::string history_view(const json &history)
+{
+    constexpr std::size_t most = 5; // lines of one change
+    Rows rows{{"NUMBER", "TIME", "WHAT", "CHANGES"}};
+    for (const auto &change : history) {
+        const auto &lines = change["changes"];
+        rows.push_back({number(change["number"]), text(change["time"]), text(change["what"]),
+                        lines.empty() ? "" : text(lines[0])});
+        for (std::size_t i = 1; i < std::min(lines.size(), most); ++i)
+            rows.push_back({"", "", "", text(lines[i])});
+        if (lines.size() > most)
+            rows.push_back({"", "", "", std::to_string(lines.size() - most) + " more (--json)"});
+    }
+    return table(rows);
+}
+
+std::string good_view(const json &checked)
+{
+    return text(checked["checked"]) + ": good\n";
 }
 
 } // namespace evnf::cli

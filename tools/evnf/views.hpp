@@ -12,5 +12,7 @@ std::string status_view(const nlohmann::json &status);
 std::string chains_view(const nlohmann::json &chains);
 std::string counters_view(const nlohmann::json &counters);
 std::string changes_view(const nlohmann::json &reply);
+std::string history_view(const nlohmann::json &history);
+std::string good_view(const nlohmann::json &checked);
 
 } // namespace evnf::cli

@@ -9,6 +9,7 @@
 #include <iostream>
 #include <map>
 #include <memory>
+#include <optional>
 
 #include "client.hpp"
 #include "pcapng.hpp"
@@ -62,14 +63,14 @@ std::string step_text(const json &r)
 class Ways
 {
 public:
-    explicit Ways(std::size_t count) : left_(count) {}
+    Ways(std::size_t count, bool whole) : left_(count), whole_(whole) {}
 
     // False when there have been enough.
     bool take(const json &record)
     {
         auto &way = open_[record["packet"].get<std::uint64_t>()];
         way.push_back(record);
-        if (record["verdict"] == "next")
+        if (whole_ && record["verdict"] == "next")
             return true;
         const json &first = way.front();
         std::cout << clock_text(first["time_ns"]) << " " << text(first, "interface") << " "
@@ -86,6 +87,7 @@ public:
 private:
     static constexpr std::size_t most_open = 10'000;
     std::size_t left_; // 0: no end
+    bool whole_;       // every step of a packet is told, its end too
     std::map<std::uint64_t, std::vector<json>> open_;
 };
 
@@ -116,6 +118,11 @@ struct Options {
     std::size_t count = 0;
     std::string place, when, file;
 
+    // Whether packets are told from the root to their end.
+    [[nodiscard]] bool whole_ways() const
+    {
+        return place.empty() && (when.empty() || when == "any");
+    }
     [[nodiscard]] std::string filter() const
     {
         std::string out;
@@ -133,55 +140,61 @@ struct Options {
 // Reads the daemon's records until `take` has enough. The first words of an error are the
 // filter's.
 void watch(const Watcher &w, const Options &o, std::uint32_t snap,
-           const std::function<bool(const json &)> &take)
+           const std::function<bool(const json &)> &take, const std::function<bool()> &begun = {})
 {
     auto socket = w.socket();
     if (!socket)
         return w.fail(socket.error(), "");
-    if (auto r = stream_api(*socket, o.path(snap), take); !r)
+    if (auto r = stream_api(*socket, o.path(snap), take, begun); !r)
         w.fail(r.error(), r.error().where == "/filter" ? o.filter() : "");
 }
 
 void trace(const Watcher &w, const Options &o)
 {
     if (!w.as_json()) {
-        Ways ways(o.count);
+        Ways ways(o.count, o.whole_ways());
         return watch(w, o, 0, [&](const json &r) { return ways.take(r); });
     }
     std::size_t left = o.count;
     watch(w, o, 0, [&](const json &r) {
         std::cout << r.dump() << std::endl;
-        return left == 0 || r["verdict"] == "next" || --left > 0;
+        return left == 0 || (o.whole_ways() && r["verdict"] == "next") || --left > 0;
     });
 }
 
 void capture(const Watcher &w, const Options &o)
 {
     std::ofstream file;
-    if (o.file != "-") {
-        file.open(o.file, std::ios::binary | std::ios::trunc);
-        if (!file)
-            return w.fail(sys_error("write " + o.file), "");
-    }
     std::ostream &out = o.file == "-" ? std::cout : file;
     std::signal(SIGPIPE, SIG_IGN); // a reader that goes is seen at the stream
-    PcapNg pcap(out);
+    std::optional<PcapNg> pcap;
+    int failed = 0; // to open the file
+    // A watch that is refused leaves what is in the file.
+    const auto begun = [&] {
+        if (o.file != "-")
+            file.open(o.file, std::ios::binary | std::ios::trunc);
+        failed = out ? 0 : errno;
+        if (out)
+            pcap.emplace(out);
+        return static_cast<bool>(out);
+    };
     std::map<std::string, std::uint32_t> interfaces;
     std::size_t written = 0;
-    watch(w, o, snap_all, [&](const json &r) {
+    const auto take = [&](const json &r) {
         const std::string name = text(r, "interface");
         if (!interfaces.contains(name))
-            interfaces[name] = pcap.interface(name, snap_all);
+            interfaces[name] = pcap->interface(name, snap_all);
         const std::string by = text(r, "by");
-        pcap.packet(interfaces[name], r["time_ns"], bytes_of(text(r, "frame")), r["length"],
-                    text(r, "chain") + "/" + text(r, "place") + ": " + text(r, "verdict") + ", " +
-                        text(r, "reason") + (by.empty() ? "" : ", by " + by));
+        pcap->packet(interfaces[name], r["time_ns"], bytes_of(text(r, "frame")), r["length"],
+                     text(r, "chain") + "/" + text(r, "place") + ": " + text(r, "verdict") + ", " +
+                         text(r, "reason") + (by.empty() ? "" : ", by " + by));
         ++written;
         return static_cast<bool>(out) && (o.count == 0 || written < o.count);
-    });
+    };
+    watch(w, o, snap_all, take, begun);
     if (!out && o.file != "-")
-        return w.fail(sys_error("write " + o.file), "");
-    if (o.file != "-")
+        return w.fail(sys_error("write " + o.file, failed ? failed : errno), "");
+    if (pcap && o.file != "-")
         std::cerr << written << " packets written to " << o.file << "\n";
 }
 
