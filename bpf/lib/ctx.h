@@ -26,6 +26,14 @@
 #define FRAME_DROP XDP_DROP
 #define FRAME_PASS XDP_PASS
 #define frame_load bpf_xdp_load_bytes
-/* By 64-bit pointers: Linux 6.1 refuses arithmetic on their lower halves. */
-#define frame_len(ctx) ((void *)(long)(ctx)->data_end - (void *)(long)(ctx)->data)
+
+/* Linux 6.1 refuses arithmetic on the lower halves of packet pointers, which is what the
+ * compiler makes of this without the barrier. */
+static __always_inline __u32 frame_len(struct xdp_md *ctx)
+{
+    __u64 len = (void *)(long)ctx->data_end - (void *)(long)ctx->data;
+
+    asm volatile("" : "+r"(len));
+    return len;
+}
 #endif

@@ -76,11 +76,14 @@ static __always_inline void reload(struct frame_ctx *ctx, struct cursor *c)
  * its end. */
 static __always_inline void *header_at(const struct cursor *c, __u32 size)
 {
-    __u32 off = c->off;
+    __u64 off = c->off;
     void *p;
 
     if (off > PKT_MAX_HEADERS || off + size > c->stop)
         return NULL;
+    /* Nothing new, but said of the very register: Linux 6.1 forgets the bound when the
+     * compiler keeps the number on the stack meanwhile. */
+    asm volatile("%0 &= 2047" : "+r"(off));
     p = c->data + off;
     return p + size > c->end ? NULL : p;
 }

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdarg>
 #include <cstdio>
 #include <cstring>
@@ -23,9 +24,14 @@ int collect_log(libbpf_print_level level, const char *format, va_list args)
 {
     if (!libbpf_log || level == LIBBPF_DEBUG)
         return 0;
-    char line[4096];
-    std::vsnprintf(line, sizeof line, format, args);
-    libbpf_log->append(line);
+    // The verifier's log is one message, of any length.
+    va_list again;
+    va_copy(again, args);
+    const int size = std::vsnprintf(nullptr, 0, format, again);
+    va_end(again);
+    std::vector<char> line(static_cast<std::size_t>(std::max(size, 0)) + 1);
+    std::vsnprintf(line.data(), line.size(), format, args);
+    libbpf_log->append(line.data());
     constexpr std::size_t keep = 8192; // the end says why
     if (libbpf_log->size() > 2 * keep)
         libbpf_log->erase(0, libbpf_log->size() - keep);

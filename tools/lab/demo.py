@@ -13,7 +13,7 @@ import threading
 import time
 from pathlib import Path
 
-from lab import VIP, Lab, LabError
+from lab import CONFIG, VIP, Lab, LabError
 
 KEPT = Path("/run/evnf-demo.json")
 BOLD, DIM, CLEAR = ("\033[1m", "\033[2m", "\033[0m") if sys.stdout.isatty() else ("", "", "")
@@ -95,35 +95,21 @@ def restart_under_load(lab):
         lab.start_daemon()
 
 
+# Another firewall, to swap for the first: it has the web's rule and one more.
+GUARD = """
+[guard]
+vnf = "efw"
+rules = ["tcp dport 80 accept", "udp dport 7 drop"]
+"""
+
+
 def swap_under_load(lab):
-    """The firewall's program is swapped for one from a folder of objects, and a stage comes
-    and goes."""
-    time.sleep(1)
-    text = lab.config.read_text()
-    steps = [text + f'[efw]\nobjects = "{lab.build}/vnfs"\n',
-             text.replace("efw -> elb", "guard -> efw -> elb") +
-             '[guard]\nvnf = "efw"\ndefault = "accept"\nrules = ["udp dport 7 drop"]\n', text]
-    # What the command line has added since belongs to the desired state: it stays.
-    rules = [r["rule"] for r in lab.evnf_json("efw", "rule", "list")["rules"]]
-    services = lab.evnf_json("elb", "backend", "list")
-    for i, step in enumerate(steps):
-        path = lab.dir / f"step{i}.toml"
-        path.write_text(with_state(step, rules, services))
-        show(lab, "apply", path)
+    """A stage is swapped for another one, and one put in, and both taken back."""
+    for words in (("set", "in", "in(cli0) -> guard -> elb -> out"),
+                  ("set", "in", "in(cli0) -> guard -> { udp -> drop; otherwise -> elb -> out }"),
+                  ("rollback",), ("history",)):
         time.sleep(1)
-
-
-def with_state(text, rules, services):
-    """A configuration with the rules and services that are in force."""
-    listed = "rules = [" + ", ".join(json.dumps(r) for r in rules) + "]\n"
-    text = text.replace("[efw]\n", "[efw]\n" + listed) if "[efw]" in text else \
-        text + "[efw]\n" + listed
-    for s in services["service"]:
-        backends = ", ".join(f'{{ address = "{b["address"]}", port = {b["port"]}, '
-                             f'weight = {b["weight"]} }}' for b in s["backends"])
-        text += (f'[[elb.service]]\naddress = "{s["address"]}"\nport = {s["port"]}\n'
-                 f'protocol = "{s["protocol"]}"\nbackends = [{backends}]\n')
-    return text
+        show(lab, "chain", *words)
 
 
 def http(lab, url, seconds=3):
@@ -143,7 +129,7 @@ def build(lab):
     lab.start()
     lab.vnf.run("ip", "addr", "add", f"{VIP}/32", "dev", "lo")  # for what the kernel answers
     lab.vnf.run("iptables", "-A", "INPUT", "-p", "tcp", "--dport", "9090", "-j", "REJECT")
-    lab.write_config()
+    lab.write_config(CONFIG + GUARD)
     lab.start_daemon()
     show(lab, "status")
 
@@ -177,7 +163,7 @@ def tour(lab):
     say("The daemon is killed (SIGKILL) and started again, twice, under load")
     traffic(lab, 6, lambda: restart_under_load(lab))
 
-    say("A stage's program is swapped, and another stage put in and taken out, under load")
+    say("The firewall is swapped for another, a branch put in and taken back, under load")
     traffic(lab, 6, lambda: swap_under_load(lab))
     show(lab, "chain", "plan")
     show(lab, "chain", "show")
