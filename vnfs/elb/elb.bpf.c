@@ -80,6 +80,10 @@ static __always_inline __u32 flow_hash(const struct flow_key *f)
         h *= 0x9e3779b97f4a7c15;
         h ^= h >> 32;
     }
+    /* Once more: the ports came last, and a slot is the lowest bits. Else connections from
+     * ports in a row, as clients open them, would share a few slots. */
+    h *= 0xbf58476d1ce4e5b9;
+    h ^= h >> 32;
     return (__u32)h;
 }
 
