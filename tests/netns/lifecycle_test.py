@@ -133,6 +133,24 @@ class LifecycleTest(LabCase):
         self.lab.evnf("elb", "service", "del", "tcp", f"{VIP}:7000")
         self.assertEqual(say("five"), "five")
 
+    def test_connection_outlives_another_table_size(self):
+        self.begin()
+        self.echo(self.lab.servers[0], "tcp", 7000)
+        say = self.talk("tcp", VIP, 7000)
+        self.assertEqual(say("one"), "one")
+        other = self.lab.dir / "other.toml"
+        # Nothing places this connection anew: only its entries, carried over, know it.
+        text = CONFIG + "[elb]\nconnections = 65536\n" + RULES
+        other.write_text(text.replace('"10.0.11.2", port = 7000', '"10.0.12.2", port = 7000'))
+        self.lab.evnf("apply", other)
+        pinned = f"{PIN_DIR}/{self.lab.name}/abi2/maps/elb/v1/elb_conns"
+        shown = self.lab.run(["bpftool", "-j", "map", "show", "pinned", pinned]).stdout
+        self.assertEqual(json.loads(shown)["max_entries"], 65536)
+        self.assertEqual(say("two"), "two")
+        self.lab.kill_daemon()
+        self.lab.start_daemon()
+        self.assertEqual(say("three"), "three")
+
     def test_restart_keeps_rules_and_counters(self):
         self.begin()
         self.curl(f"http://{VIP}/")
