@@ -9,13 +9,12 @@
  */
 #include <linux/pkt_cls.h>
 
+#include "lib/fib.h"
 #include "lib/parse.h"
 #include "lib/stage.h"
 
 #define PACKET_HOST 0 /* <linux/if_packet.h> */
 #define PACKET_OTHERHOST 3
-#define AF_INET 2
-#define AF_INET6 10
 #define RESUME_LINEAR (PKT_MAX_HEADERS + 128) /* headers that stages may look at */
 
 struct {
@@ -24,6 +23,15 @@ struct {
     __type(key, __u32);
     __type(value, struct place_guard);
 } place_guards SEC(".maps");
+
+/* By generation (PLACE_GENERATIONS): whether an older one has its filter here yet, for the
+ * packets that have a place in it. */
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(max_entries, PLACE_GENERATIONS);
+    __type(key, __u32);
+    __type(value, __u32);
+} place_generations SEC(".maps");
 
 /* The destination that the kernel has routed the packet to. */
 struct {
@@ -70,6 +78,21 @@ static __always_inline int without_place(struct __sk_buff *ctx)
     return TC_ACT_SHOT;
 }
 
+/* A place in another generation than this filter's. */
+static __always_inline int other_place(struct __sk_buff *ctx, __u32 place)
+{
+    __u32 generation = place >> PLACE_GENERATION_SHIFT & (PLACE_GENERATIONS - 1);
+    __u32 *there = bpf_map_lookup_elem(&place_generations, &generation);
+    __u32 slot = place & PLACE_SLOT_MASK;
+
+    if ((place ^ chain_place_tag) & PLACE_OWNER_MASK)
+        return TC_ACT_UNSPEC; /* another evnfd's */
+    if (!slot || (there && *there))
+        return TC_ACT_UNSPEC; /* the chain is over, or the other filter comes next */
+    count(&slot_counters, slot * CHAIN_MAX_REASONS + DROP_PLACE_LOST, ctx->len);
+    return TC_ACT_SHOT;
+}
+
 static __always_inline bool keep_routed(const struct pkt *p)
 {
     __u32 zero = 0;
@@ -88,7 +111,9 @@ static __always_inline int go_on(struct __sk_buff *ctx, __be16 network)
 
     if ((place & PLACE_MAGIC) != PLACE_MAGIC)
         return without_place(ctx);
-    if ((place & PLACE_TAG_MASK) != chain_place_tag || !(place & PLACE_SLOT_MASK))
+    if ((place & PLACE_TAG_MASK) != chain_place_tag)
+        return other_place(ctx, place);
+    if (!(place & PLACE_SLOT_MASK))
         return TC_ACT_UNSPEC;
     ctx->tc_index = chain_place_tag; /* goes on once, though it may be sent on from here */
     p = pkt_get();
@@ -149,19 +174,7 @@ int end_route(struct __sk_buff *ctx)
         return TC_ACT_SHOT;
     if (!rerouted(p))
         return leave(ctx, p, FWD_KERNEL, TC_ACT_UNSPEC);
-    fib.ifindex = p->ifindex;
-    fib.l4_protocol = p->flow.proto;
-    fib.sport = p->flow.sport;
-    fib.dport = p->flow.dport;
-    if (p->flow.family == 4) {
-        fib.family = AF_INET;
-        fib.ipv4_src = p->flow.saddr.w[3];
-        fib.ipv4_dst = p->flow.daddr.w[3];
-    } else {
-        fib.family = AF_INET6;
-        __builtin_memcpy(fib.ipv6_src, &p->flow.saddr, sizeof(fib.ipv6_src));
-        __builtin_memcpy(fib.ipv6_dst, &p->flow.daddr, sizeof(fib.ipv6_dst));
-    }
+    fib_question(&fib, p);
     found = bpf_fib_lookup(ctx, &fib, sizeof(fib), 0); /* checks the MTU, of segments too */
     if (found != BPF_FIB_LKUP_RET_SUCCESS && found != BPF_FIB_LKUP_RET_NO_NEIGH)
         return leave(ctx, p, FWD_DROP_NO_ROUTE, TC_ACT_SHOT);

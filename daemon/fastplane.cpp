@@ -48,6 +48,12 @@ unsigned place_tag(unsigned owner, unsigned generation)
     return p.place_tag();
 }
 
+// The same for all generations: what it reads says of which the packet is.
+unsigned take_handle_of(unsigned owner)
+{
+    return resume_handle(place_tag(owner, 0));
+}
+
 std::vector<unsigned> all_interfaces()
 {
     std::vector<unsigned> out;
@@ -143,6 +149,7 @@ Result<> FastPlane::install(const json &document, const json &running, Rtnl &rtn
         const std::lock_guard lock(workers_mutex_);
         replaced_ = std::exchange(current_, *std::move(next));
     }
+    close_xsks(*current_);
     return Unit{};
 }
 
@@ -178,11 +185,9 @@ void FastPlane::give(unsigned place, unsigned bucket, unsigned ifindex,
 // ring buffer.
 void FastPlane::open_xsks(const Generation &next)
 {
-    const auto wanted = next.xsk_ports();
-    std::erase_if(xsk_ports_, [&](const auto &p) { return !wanted.contains(p.first); });
-    for (const auto &[interface, port] : wanted) {
+    for (const auto &[interface, port] : next.xsk_ports()) {
         const unsigned ifindex = next.plan().links.at(interface).ifindex;
-        if (!xsk_ports_.contains(interface)) {
+        if (!xsk_ports_.contains(ifindex)) {
             auto opened =
                 XskPort::open(interface, [this, ifindex](unsigned place, unsigned bucket,
                                                          std::span<const std::uint8_t> frame) {
@@ -193,11 +198,19 @@ void FastPlane::open_xsks(const Generation &next)
                             ": its packets go to user space by ring buffer, which is slower");
                 continue;
             }
-            xsk_ports_[interface] = *std::move(opened);
+            xsk_ports_[ifindex] = *std::move(opened);
         }
-        if (auto r = xsk_ports_.at(interface)->enter(next.maps(), port); !r)
+        if (auto r = xsk_ports_.at(ifindex)->enter(next.maps(), port); !r)
             log_warning(interface + ": " + r.error().message());
     }
+}
+
+void FastPlane::close_xsks(const Generation &current)
+{
+    std::set<unsigned> wanted;
+    for (const auto &[interface, port] : current.xsk_ports())
+        wanted.insert(current.plan().links.at(interface).ifindex);
+    std::erase_if(xsk_ports_, [&](const auto &p) { return !wanted.contains(p.first); });
 }
 
 void FastPlane::scale_workers()
@@ -214,7 +227,7 @@ void FastPlane::scale_workers()
 std::uint64_t FastPlane::xsk_lost() const
 {
     std::uint64_t lost = 0;
-    for (const auto &[interface, port] : xsk_ports_)
+    for (const auto &[ifindex, port] : xsk_ports_)
         lost += port->lost();
     return lost;
 }
@@ -228,11 +241,19 @@ void FastPlane::retire_old()
         if (old == number_)
             continue;
         const unsigned tag = place_tag(owner_, old);
+        // First the newer filter knows that it is the last for such a packet.
+        if (auto there = bpf::Map<__u32, __u32>::bind(current_->maps(), "place_generations"))
+            if (auto r = there->put(old % PLACE_GENERATIONS, 0); !r)
+                log_error("end a generation: " + r.error().message());
         if (tag != in_force)
             for (const unsigned ifindex : all_interfaces())
                 tc::detach(ifindex, tc::Hook::egress, resume_handle(tag));
         pins_.remove_generation(old);
     }
+    if (current_->take_program() < 0) // no place is written any more
+        for (const auto &target : targets_of(*current_))
+            tc::detach(current_->plan().links.at(target.interface).ifindex, tc::Hook::ingress,
+                       take_handle());
     std::unique_ptr<Generation> gone; // ends its workers, who may be waiting for the lock
     {
         const std::lock_guard lock(workers_mutex_);
@@ -240,16 +261,50 @@ void FastPlane::retire_old()
     }
 }
 
-// The same for all generations: what it reads says of which the packet is.
 unsigned FastPlane::take_handle() const
 {
-    return resume_handle(place_tag(owner_, 0));
+    return take_handle_of(owner_);
+}
+
+void FastPlane::remove_filters(unsigned owner)
+{
+    for (const unsigned ifindex : all_interfaces()) {
+        for (unsigned g = 0; g < PLACE_GENERATIONS; ++g)
+            tc::detach(ifindex, tc::Hook::egress, resume_handle(place_tag(owner, g)));
+        tc::detach(ifindex, tc::Hook::ingress, take_handle_of(owner));
+    }
+}
+
+// The filters of an interface run in whatever order: each leaves the packets of the others
+// to them, so each must know that they are there.
+Result<> FastPlane::tell_generations(const Generation &next) const
+{
+    using Table = bpf::Map<__u32, __u32>;
+    const unsigned number = next.plan().number;
+    auto there = Table::bind(next.maps(), "place_generations");
+    if (!there)
+        return there.error();
+    for (const unsigned old : pins_.generations()) {
+        if (old == number || !pins_.resumes(old))
+            continue;
+        const Fd map(bpf_obj_get((pins_.generation(old) + "/place_generations").c_str()));
+        auto its = Table::bind(map.get());
+        if (!its)
+            return std::move(its).context("generation " + std::to_string(old)).error();
+        if (auto r = its->put(number % PLACE_GENERATIONS, 1); !r)
+            return r;
+        if (auto r = there->put(old % PLACE_GENERATIONS, 1); !r)
+            return r;
+    }
+    return Unit{};
 }
 
 Result<> FastPlane::attach_tc(const Generation &next)
 {
     if (next.take_program() < 0)
         return Unit{};
+    if (auto r = tell_generations(next); !r)
+        return r;
     for (const auto &target : targets_of(next))
         if (auto r = tc::attach(next.plan().links.at(target.interface).ifindex, tc::Hook::ingress,
                                 take_handle(), next.take_program());
@@ -262,6 +317,31 @@ Result<> FastPlane::attach_tc(const Generation &next)
                                resume_handle(next.plan().place_tag()), next.resume_program(link));
                 !r)
                 return std::move(r).context(name);
+    return Unit{};
+}
+
+// As it was before attach_tc(next). What a dead daemon left goes on with the new program
+// at ingress, which is the same for all generations.
+Result<> FastPlane::go_back_at_tc(const Generation &next)
+{
+    for (const auto &[name, link] : next.plan().links)
+        tc::detach(link.ifindex, tc::Hook::egress, resume_handle(next.plan().place_tag()));
+    const auto left = pins_.generations();
+    const bool resumes = std::any_of(left.begin(), left.end(), [&](unsigned n) {
+        return n != next.plan().number && pins_.resumes(n);
+    });
+    const bool has_take = current_ && current_->take_program() >= 0;
+    for (const auto &target : targets_of(next)) {
+        const unsigned ifindex = next.plan().links.at(target.interface).ifindex;
+        if (has_take && attachments_.contains(target.interface)) {
+            if (auto r =
+                    tc::attach(ifindex, tc::Hook::ingress, take_handle(), current_->take_program());
+                !r)
+                return r;
+        } else if (!resumes) {
+            tc::detach(ifindex, tc::Hook::ingress, take_handle());
+        }
+    }
     return Unit{};
 }
 
@@ -325,11 +405,7 @@ Result<Plan> FastPlane::plan(const json &document, const json &running, Rtnl &rt
 Result<> FastPlane::activate(const Generation &next)
 {
     Rollback rollback;
-    rollback.add([this, &next]() -> Result<> {
-        for (const auto &[name, link] : next.plan().links)
-            tc::detach(link.ifindex, tc::Hook::egress, resume_handle(next.plan().place_tag()));
-        return Unit{};
-    });
+    rollback.add([this, &next] { return go_back_at_tc(next); });
     // First, so that what the new roots send the slow way finds its way back.
     if (auto r = attach_tc(next); !r)
         return r;

@@ -43,6 +43,9 @@ public:
     Result<> install(const json &document, const json &running, Rtnl &rtnl, Missing missing,
                      const BeforeActivation &before);
 
+    // Takes all filters at tc away that evnfd number `owner` has in this network namespace.
+    static void remove_filters(unsigned owner);
+
     // Whether the generations from the next one on can be watched.
     void set_observe(bool on) { observe_ = on; }
 
@@ -70,6 +73,9 @@ private:
     Result<> attach_tc(const Generation &next);
     void unguard(const Generation &next);
     void open_xsks(const Generation &next);
+    void close_xsks(const Generation &current);
+    [[nodiscard]] Result<> tell_generations(const Generation &next) const;
+    Result<> go_back_at_tc(const Generation &next);
     void give(unsigned place, unsigned bucket, unsigned ifindex,
               std::span<const std::uint8_t> frame);
     void detach_unused(const Generation &generation);
@@ -86,8 +92,8 @@ private:
     std::mutex workers_mutex_;                      // between the loop and the threads of XskPorts
     std::unique_ptr<Generation> current_;
     std::unique_ptr<Generation> replaced_; // until retire_old()
-    // By interface. Last: their threads use all of the above.
-    std::map<std::string, std::unique_ptr<XskPort>> xsk_ports_;
+    // By ifindex. Last: their threads use all of the above.
+    std::map<unsigned, std::unique_ptr<XskPort>> xsk_ports_;
 };
 
 } // namespace evnf

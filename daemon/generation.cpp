@@ -554,7 +554,8 @@ Result<> Generation::pin(const Pins &pins) const
     const std::string folder = pins.generation(plan_.number);
     if (::mkdir(folder.c_str(), 0700))
         return sys_error("make " + folder);
-    for (const std::string name : {"slot_programs", "slot_tc_programs", "place_guards"}) {
+    for (const std::string name :
+         {"slot_programs", "slot_tc_programs", "place_guards", "place_generations"}) {
         auto programs = maps_.fd(name);
         if (!programs && name != "slot_programs" && !resume_)
             continue;

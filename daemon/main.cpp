@@ -71,7 +71,11 @@ int detach(const Options &o)
     auto lock = take_lock(o);
     if (!lock)
         return fail(lock.error());
-    auto freed = Pins(o.pin_dir, o.name).remove_all();
+    const Pins pins(o.pin_dir, o.name);
+    // Before the roots: what comes in without them has no place, and would be dropped.
+    if (const auto owner = pins.known_owner())
+        FastPlane::remove_filters(*owner);
+    auto freed = pins.remove_all();
     if (!freed)
         return fail(freed.error());
     for (const auto &interface : *freed)

@@ -21,6 +21,7 @@ namespace fs = std::filesystem;
 namespace
 {
 
+const std::string owner_prefix = "owner-";
 const std::string abi_dir = "abi" + std::to_string(EVNF_ABI);
 
 // The BPF file system reserves dots in names; "eth0.100" is "eth0%100".
@@ -121,22 +122,27 @@ void Pins::remove_state(const std::string &instance, unsigned version) const
     fs::remove_all(maps() + "/" + instance + "/v" + std::to_string(version), ec);
 }
 
+std::optional<unsigned> Pins::known_owner() const
+{
+    for (const auto &entry : names_in(base_))
+        if (entry.starts_with(owner_prefix))
+            return static_cast<unsigned>(std::stoul(entry.substr(owner_prefix.size())));
+    return std::nullopt;
+}
+
 Result<unsigned> Pins::owner() const
 {
-    const std::string prefix = "owner-";
+    if (const auto known = known_owner())
+        return *known;
     std::set<std::string> taken;
     for (const auto &name : names_in(root_))
         for (const auto &abi : names_in(root_ + "/" + name))
             for (const auto &entry : names_in(root_ + "/" + name + "/" + abi))
-                if (entry.starts_with(prefix)) {
-                    if (root_ + "/" + name + "/" + abi == base_)
-                        return static_cast<unsigned>(std::stoul(entry.substr(prefix.size())));
-                    taken.insert(entry);
-                }
+                taken.insert(entry);
     for (unsigned n = 0; n < PLACE_OWNERS; ++n) {
-        if (taken.contains(prefix + std::to_string(n)))
+        if (taken.contains(owner_prefix + std::to_string(n)))
             continue;
-        const std::string own = base_ + "/" + prefix + std::to_string(n);
+        const std::string own = base_ + "/" + owner_prefix + std::to_string(n);
         if (::mkdir(own.c_str(), 0700))
             return sys_error("make " + own);
         return n;

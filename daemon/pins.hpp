@@ -8,6 +8,7 @@
 //                    /owner-K  whose packets they are, while the kernel has them
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -35,6 +36,8 @@ public:
     // This daemon's number among those that are pinned under the same root, see
     // abi/place.h; it stays until remove_all().
     [[nodiscard]] Result<unsigned> owner() const;
+    // The same, without taking one.
+    [[nodiscard]] std::optional<unsigned> known_owner() const;
 
     [[nodiscard]] std::string link(const std::string &interface) const;
     [[nodiscard]] std::string generation(unsigned n) const;

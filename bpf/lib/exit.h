@@ -48,6 +48,8 @@ static __always_inline int exit_slow(struct frame_ctx *ctx, struct pkt *p)
         return slot_go_on(ctx, p, NEXT_RESUMED);
     if (e->kind == EXIT_XSK)
         return copy_held(ctx, p) ? FRAME_DROP : exit_down(ctx, p, e);
+    if (!e->ifindex)
+        return exit_down(ctx, p, e);
     ctx->tc_index = chain_place_tag; /* where it is sent, tc must not go on with it */
     return bpf_redirect(e->ifindex, 0);
 }

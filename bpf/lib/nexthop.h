@@ -2,10 +2,8 @@
 /* The next hop of a destination: the daemon's map, else the kernel's own FIB. */
 #pragma once
 #include "abi/nexthop.h"
+#include "lib/fib.h"
 #include "lib/stage.h"
-
-#define AF_INET 2
-#define AF_INET6 10
 
 struct {
     __uint(type, BPF_MAP_TYPE_LRU_HASH);
@@ -45,23 +43,9 @@ static __always_inline void nexthop_miss(const struct pkt *p)
 static __always_inline __u32 nexthop_from_fib(struct xdp_md *ctx, const struct pkt *p,
                                               struct nexthop *nh)
 {
-    struct bpf_fib_lookup fib = {
-        .l4_protocol = p->flow.proto,
-        .sport = p->flow.sport,
-        .dport = p->flow.dport,
-        .tot_len = p->l3_end - p->l3_off,
-        .ifindex = p->ifindex,
-    };
+    struct bpf_fib_lookup fib = {.tot_len = p->l3_end - p->l3_off};
 
-    if (p->flow.family == 4) {
-        fib.family = AF_INET;
-        fib.ipv4_src = p->flow.saddr.w[3];
-        fib.ipv4_dst = p->flow.daddr.w[3];
-    } else {
-        fib.family = AF_INET6;
-        __builtin_memcpy(fib.ipv6_src, &p->flow.saddr, sizeof(fib.ipv6_src));
-        __builtin_memcpy(fib.ipv6_dst, &p->flow.daddr, sizeof(fib.ipv6_dst));
-    }
+    fib_question(&fib, p);
     switch (bpf_fib_lookup(ctx, &fib, sizeof(fib), 0)) {
     case BPF_FIB_LKUP_RET_SUCCESS:
         break;

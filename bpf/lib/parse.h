@@ -440,8 +440,6 @@ static __always_inline enum chain_reason parse_frame(struct frame_ctx *ctx, stru
         c.off += sizeof(*tag);
     }
     p->l3_off = c.off;
-    if (depth == PARSE_LINK)
-        return NEXT;
     if (proto == bpf_htons(ETH_P_IP))
         return parse_ipv4(ctx, p, &c, depth);
     if (proto == bpf_htons(ETH_P_IPV6))

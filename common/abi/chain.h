@@ -38,7 +38,7 @@ enum verdict {
     X(DROP_IP_LENGTH, VERDICT_DROP | 4, "ip_length", "the IP datagram is longer than the frame") \
     X(DROP_EXIT_DOWN, VERDICT_DROP | 5, "exit_down", "its slow path is away: closed") \
     X(DROP_NO_METADATA, VERDICT_DROP | 6, "no_metadata", "the driver has no room for the packet's place in the chain") \
-    X(DROP_PLACE_LOST, VERDICT_DROP | 7, "place_lost", "another tc program took the packet's place in the chain away") \
+    X(DROP_PLACE_LOST, VERDICT_DROP | 7, "place_lost", "another tc program took the packet's place in the chain away, or its chain is gone") \
     X(SLOW_NOT_IP, VERDICT_SLOW | 0, "not_ip", "ARP, LLDP, MPLS, …: not ours") \
     X(SLOW_NOT_OUR_MAC, VERDICT_SLOW | 1, "not_our_mac", "broadcast, multicast or another host's frame") \
     X(SLOW_FRAGMENT, VERDICT_SLOW | 2, "fragment", "the ports needed to decide are not in every fragment") \

@@ -27,10 +27,9 @@ ABI_KEY(struct flow_key, 40);
 /* How deep a root looks: as deep as a stage of its chain asks for. Without PARSE_TRANSPORT
  * pkt.l4 says no more than PKT_L4_OTHER or PKT_L4_FRAGMENT. */
 enum parse_depth {
-    PARSE_LINK,      /* ethertype alone */
-    PARSE_NETWORK,   /* addresses, protocol, fragments */
-    PARSE_TRANSPORT, /* ports, flags */
-    PARSE_QUOTED,    /* what ICMP errors quote */
+    PARSE_NETWORK = 1, /* addresses, protocol, fragments */
+    PARSE_TRANSPORT,   /* ports, flags */
+    PARSE_QUOTED,      /* what ICMP errors quote */
 };
 
 /* How far layer 4 is known. */

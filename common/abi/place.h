@@ -9,6 +9,9 @@
  * fragmentation and queues to user space, and netfilter has no way to set it, as it has
  * for skb->mark. Only another tc program on the same interface can.
  *
+ * A packet may be with its slow path for longer than the generation whose place it has is
+ * there: then it is dropped, as no stage that it has not seen may be passed by.
+ *
  * A place is 16 bits: 0b111, owner (which evnfd of this network namespace), generation,
  * slot. Slot 0: the chain is over, the kernel decides alone.
  */
@@ -18,6 +21,7 @@
 #define PLACE_MAGIC 0xe000
 #define PLACE_OWNER_SHIFT 9 /* 4 bits */
 #define PLACE_OWNERS 16
+#define PLACE_OWNER_MASK ((PLACE_OWNERS - 1) << PLACE_OWNER_SHIFT)
 #define PLACE_GENERATION_SHIFT 7 /* 2 bits: the one in force, and those it replaced */
 #define PLACE_GENERATIONS 4
 #define PLACE_SLOT_MASK 0x7f

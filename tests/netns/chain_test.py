@@ -320,6 +320,33 @@ print(n)
         self.lab.vnf.run("tc", "filter", "del", "dev", "cli0", "ingress", "prio", "2")
         self.assertEqual(self.deliver(["sn"], idle=0.5), {0: 1})
 
+    def test_too_late_for_its_chain(self):
+        # A packet is with its slow path for longer than its generation is there.
+        self.begin('[[chain]]\nname = "c"\npath = "in(cli0) -> a -> b -> out"\n'
+                   '[a]\nvnf = "probe"\nindex = 0\n[b]\nvnf = "probe"\nindex = 1\n')
+        vnf = self.lab.vnf
+        self.assertEqual(self.deliver(["sn"], idle=0.5), {0: 1})  # and neighbours are known
+        vnf.run("ip", "link", "set", "srv1", "down")
+        vnf.run("ip", "link", "set", "srv1", "up")
+        vnf.run("ip", "route", "replace", "10.0.11.0/24", "dev", "srv1")
+        # Until its neighbour answers, the kernel keeps the packet.
+        self.lab.servers[0].run("sysctl", "-qw", "net.ipv4.conf.eth0.arp_ignore=8")
+        vnf.run("ip", "neigh", "flush", "dev", "srv1")
+        vnf.run("sysctl", "-qw", "net.ipv4.neigh.srv1.mcast_solicit=20")
+        self.lab.client.run("python3", "-c", SEND, "10.0.11.2", input=json.dumps(["sn", "sn"]))
+        other = self.lab.dir / "other.toml"
+        other.write_text(self.lab.config.read_text().replace("a -> b", "b -> a"))
+        self.lab.evnf("apply", other)
+        time.sleep(3.5)  # the generation is retired
+        self.lab.servers[0].run("sysctl", "-qw", "net.ipv4.conf.eth0.arp_ignore=0")
+        for _ in range(50):
+            if self.reason("c", "a", "place_lost") == 2:
+                break
+            time.sleep(0.2)
+        self.assertEqual(self.reason("c", "a", "place_lost"), 2)
+        self.assertEqual(self.probe("b")["visits"], {"0": self.probe("b")["visits"]["0"]})
+        self.assertEqual(self.deliver(["sn"], idle=0.5), {0: 1})
+
     def test_way_out_by_a_new_interface(self):
         # The kernel sends the packet out of an interface that came after the chains.
         self.begin('[[chain]]\nname = "c"\npath = "in(cli0) -> a -> b -> out"\n'

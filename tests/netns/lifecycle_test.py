@@ -316,12 +316,18 @@ class LifecycleTest(LabCase):
         self.assertIn("runs already", done.stderr)
         self.lab.stop_daemon()
         ports = ("cli0", "srv1", "srv2")
+        self.assertEqual(self.curl("http://10.0.11.2:8080/"), "server1")  # the slow way
         for port in ports:  # the fast path goes on without the daemon
             self.assertIn("xdp", self.lab.vnf.run("ip", "link", "show", "dev", port).stdout)
         self.lab.run(detach)
         for port in ports:
             self.assertNotIn("xdp", self.lab.vnf.run("ip", "link", "show", "dev", port).stdout)
+            for hook in ("ingress", "egress"):
+                filters = self.lab.vnf.run("tc", "filter", "show", "dev", port, hook).stdout
+                self.assertNotIn("bpf", filters)
         self.assertFalse((Path(PIN_DIR) / self.lab.name).exists())
+        # What no chain has any more, the kernel forwards.
+        self.assertEqual(self.curl("http://10.0.11.2:8080/"), "server1")
 
     def test_unmatched_meets_iptables(self):
         self.begin()
