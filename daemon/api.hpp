@@ -11,7 +11,9 @@
 namespace httplib
 {
 class Server;
-}
+struct Request;
+struct Response;
+} // namespace httplib
 
 namespace evnf
 {
@@ -32,7 +34,10 @@ private:
     Api(std::string socket_path, Loop &loop, Daemon &daemon);
     void add_routes();
     void add_vnf_routes(const VnfType &type);
-    void add_watch_routes(); // in api_watch.cpp
+    // In api_watch.cpp.
+    void add_watch_routes();
+    void serve_trace(const httplib::Request &request, httplib::Response &response);
+    void serve_times(const httplib::Request &request, httplib::Response &response);
     Result<> open_socket();
 
     struct Serving; // the server and its thread

@@ -15,6 +15,9 @@ namespace
 using namespace std::chrono_literals;
 
 constexpr int poll_ms = 200;
+// Not application/json: that the server would compress, and so keep back what tells
+// whether the client is still there.
+constexpr const char *lines_type = "application/x-ndjson";
 constexpr unsigned max_seconds = 60; // of a measurement
 
 // One watches at a time, and that one has gone is seen only when something is sent to it.
@@ -34,11 +37,24 @@ auto begin_after_others(const Begin &begin)
 
 // A watch ends with the connection, however that ends.
 struct Watching {
-    std::unique_ptr<Trace> trace;
+    Watching(Loop &the_loop, Daemon &the_daemon) : loop(the_loop), daemon(the_daemon) {}
+    ~Watching()
+    {
+        loop.call([this] { daemon.end_watching(); });
+    }
+    Watching(const Watching &) = delete;
+    Watching &operator=(const Watching &) = delete;
+
+    Loop &loop;
+    Daemon &daemon;
+    std::unique_ptr<Trace> trace; // none: only times are taken
     unsigned generation = 0;
-    std::function<void()> end;
-    ~Watching() { end(); }
 };
+
+bool write(httplib::DataSink &sink, const std::string &text)
+{
+    return sink.write(text.data(), text.size());
+}
 
 } // namespace
 
@@ -46,49 +62,7 @@ void Api::add_watch_routes()
 {
     auto &server = serving_->server;
     server.Get("/v1/trace", [this](const httplib::Request &request, httplib::Response &response) {
-        const auto param = [&](const char *name) { return request.get_param_value(name); };
-        auto wanted = trace_request(param("filter"), param("place"), param("when"), param("snap"));
-        if (!wanted)
-            return answer(response, wanted.error());
-        unsigned generation = 0;
-        auto trace = begin_after_others([&] {
-            Result<std::unique_ptr<Trace>> begun = sys_error("evnfd is ending", ECANCELED);
-            loop_.call([&] {
-                begun = daemon_.begin_trace(*wanted);
-                generation = daemon_.generation();
-            });
-            return begun;
-        });
-        if (!trace)
-            return answer(response, trace.error());
-        auto watching = std::make_shared<Watching>();
-        watching->trace = *std::move(trace);
-        watching->generation = generation;
-        watching->end = [this] { loop_.call([this] { daemon_.end_watching(); }); };
-        response.set_chunked_content_provider(
-            "application/x-ndjson", [this, watching](std::size_t, httplib::DataSink &sink) {
-                if (serving_->ending) { // the client sees the connection end
-                    sink.done();
-                    return true;
-                }
-                unsigned now = 0;
-                loop_.call([&] { now = daemon_.generation(); });
-                if (now != watching->generation) {
-                    const std::string line =
-                        json{{"ended", "the chains were changed: watch again"}}.dump() + "\n";
-                    sink.write(line.data(), line.size());
-                    sink.done();
-                    return true;
-                }
-                const auto records = watching->trace->read(poll_ms);
-                std::string lines;
-                for (const auto &record : records)
-                    lines += record.dump() + "\n";
-                // Also when there is nothing: only a write tells that the client is gone.
-                if (lines.empty())
-                    lines = "\n";
-                return sink.write(lines.data(), lines.size());
-            });
+        serve_trace(request, response);
     });
     server.Get("/v1/plan", [this](const httplib::Request &, httplib::Response &response) {
         json plan;
@@ -97,26 +71,84 @@ void Api::add_watch_routes()
         answer(response, sys_error("evnfd is ending", ECANCELED));
     });
     server.Get("/v1/times", [this](const httplib::Request &request, httplib::Response &response) {
-        auto seconds = parse_number(request.get_param_value("seconds"), 1, max_seconds, "seconds");
-        if (!seconds)
-            return answer(response, seconds.error());
-        const auto begun = begin_after_others([&] {
-            Result<> r = sys_error("evnfd is ending", ECANCELED);
-            loop_.call([&] { r = daemon_.begin_watching(); });
-            return r;
-        });
-        if (!begun)
-            return answer(response, begun.error());
-        const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(*seconds);
-        while (!serving_->ending && std::chrono::steady_clock::now() < until)
-            std::this_thread::sleep_for(50ms);
-        json times;
-        loop_.call([&] {
-            times = daemon_.times();
-            daemon_.end_watching();
-        });
-        answer(response, times);
+        serve_times(request, response);
     });
+}
+
+void Api::serve_trace(const httplib::Request &request, httplib::Response &response)
+{
+    const auto param = [&](const char *name) { return request.get_param_value(name); };
+    auto wanted = trace_request(param("filter"), param("place"), param("when"), param("snap"));
+    if (!wanted)
+        return answer(response, wanted.error());
+    unsigned generation = 0;
+    auto trace = begin_after_others([&] {
+        Result<std::unique_ptr<Trace>> begun = sys_error("evnfd is ending", ECANCELED);
+        loop_.call([&] {
+            begun = daemon_.begin_trace(*wanted);
+            generation = daemon_.generation();
+        });
+        return begun;
+    });
+    if (!trace)
+        return answer(response, trace.error());
+    auto watching = std::make_shared<Watching>(loop_, daemon_);
+    watching->trace = *std::move(trace);
+    watching->generation = generation;
+    response.set_chunked_content_provider(
+        lines_type, [this, watching](std::size_t, httplib::DataSink &sink) {
+            if (serving_->ending) { // the client sees the connection end
+                sink.done();
+                return true;
+            }
+            unsigned now = 0;
+            loop_.call([&] { now = daemon_.generation(); });
+            if (now != watching->generation) {
+                write(sink, json{{"ended", "the chains were changed: watch again"}}.dump() + "\n");
+                sink.done();
+                return true;
+            }
+            const auto records = watching->trace->read(poll_ms);
+            std::string lines;
+            for (const auto &record : records)
+                lines += record.dump() + "\n";
+            // Also when there is nothing: only a write tells that the client is gone.
+            return write(sink, lines.empty() ? "\n" : lines);
+        });
+}
+
+void Api::serve_times(const httplib::Request &request, httplib::Response &response)
+{
+    auto seconds = parse_number(request.get_param_value("seconds"), 1, max_seconds, "seconds");
+    if (!seconds)
+        return answer(response, seconds.error());
+    const auto begun = begin_after_others([&] {
+        Result<> r = sys_error("evnfd is ending", ECANCELED);
+        loop_.call([&] { r = daemon_.begin_watching(); });
+        return r;
+    });
+    if (!begun)
+        return answer(response, begun.error());
+    auto watching = std::make_shared<Watching>(loop_, daemon_);
+    const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(*seconds);
+    // Blank lines before the line of JSON: only a write tells that the client is gone.
+    response.set_chunked_content_provider(
+        lines_type, [this, watching, until](std::size_t, httplib::DataSink &sink) {
+            if (serving_->ending) // the client sees the connection end
+                return false;
+            const auto left = until - std::chrono::steady_clock::now();
+            if (left > left.zero()) {
+                std::this_thread::sleep_for(
+                    std::min<std::chrono::nanoseconds>(left, std::chrono::milliseconds(poll_ms)));
+                return write(sink, "\n");
+            }
+            json times;
+            if (!loop_.call([&] { times = daemon_.times(); }))
+                return false;
+            write(sink, times.dump() + "\n");
+            sink.done();
+            return true;
+        });
 }
 
 } // namespace evnf

@@ -54,16 +54,6 @@ unsigned take_handle_of(unsigned owner)
     return resume_handle(place_tag(owner, 0));
 }
 
-std::vector<unsigned> all_interfaces()
-{
-    std::vector<unsigned> out;
-    struct if_nameindex *list = ::if_nameindex();
-    for (struct if_nameindex *i = list; i && i->if_index; ++i)
-        out.push_back(i->if_index);
-    ::if_freenameindex(list);
-    return out;
-}
-
 // The instances that some chain has a place for, and the classifiers of their blocks.
 std::vector<Instance> instances_used(const json &document, const std::vector<Chain> &chains)
 {
@@ -246,7 +236,7 @@ void FastPlane::retire_old()
             if (auto r = there->put(old % PLACE_GENERATIONS, 0); !r)
                 log_error("end a generation: " + r.error().message());
         if (tag != in_force)
-            for (const unsigned ifindex : all_interfaces())
+            for (const auto &[name, ifindex] : interfaces())
                 tc::detach(ifindex, tc::Hook::egress, resume_handle(tag));
         pins_.remove_generation(old);
     }
@@ -268,7 +258,7 @@ unsigned FastPlane::take_handle() const
 
 void FastPlane::remove_filters(unsigned owner)
 {
-    for (const unsigned ifindex : all_interfaces()) {
+    for (const auto &[name, ifindex] : interfaces()) {
         for (unsigned g = 0; g < PLACE_GENERATIONS; ++g)
             tc::detach(ifindex, tc::Hook::egress, resume_handle(place_tag(owner, g)));
         tc::detach(ifindex, tc::Hook::ingress, take_handle_of(owner));

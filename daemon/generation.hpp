@@ -11,6 +11,7 @@
 #include "base/bpf.hpp"
 #include "base/rtnl.hpp"
 #include "daemon/document.hpp"
+#include "daemon/instance.hpp"
 #include "daemon/pins.hpp"
 #include "daemon/slots.hpp"
 #include "daemon/workers.hpp"
@@ -96,42 +97,31 @@ public:
 private:
     Generation(Plan plan, const Pins &pins);
     Result<> load();
-    Result<> load_instance(const Instance &instance);
-    Result<> convert(const std::string &instance);
-    Result<> migrate_state(const Instance &instance, const std::vector<unsigned> &versions);
     Result<> load_roots(const Chain &chain, unsigned &port);
     Result<> load_taps(const Chain &chain);
-    Result<> fill_exit(const Place &place, unsigned slot);
     Result<> start_workers();
-    Result<> fill_slots(const Chain &chain);
-    Result<> fill_ports();
-    Result<> clear_fresh();
     [[nodiscard]] unsigned slot_of(const Chain &chain, std::size_t place) const;
-    // Loads a place's copy of its stage's program; gives its descriptor.
-    Result<int> load_stage(const Place &place, unsigned slot, unsigned next);
+    // For a stage, loads the place's copy of its program.
     Result<int> xdp_program(const Place &place, unsigned slot, unsigned next);
     [[nodiscard]] Result<int> tc_program(const Place &place) const;
 
-    struct Loaded {
-        std::unique_ptr<bpf::MapSet> maps;
-        std::unique_ptr<FastPath> fast_path;
-        std::vector<std::byte> xdp_object, tc_object; // of a folder; else those built in
-        unsigned migrated_from = 0;                   // the version of the state, if it was another
-        std::map<unsigned, bpf::Object> places;       // by slot
-        std::optional<bpf::Object> tc; // only where packets come back from a slow path
-    };
-
-    Result<> read_objects(const Instance &instance, Loaded &loaded) const;
+    // In tables.cpp.
+    Result<> fill_slots(const Chain &chain);
+    Result<> fill_programs(const Chain &chain, std::size_t index);
+    Result<> fill_exit(const Place &place, unsigned slot);
+    Result<> fill_next(const Chain &chain);
+    Result<> fill_guards(const Chain &chain);
+    Result<> fill_ports();
+    Result<> clear_fresh();
 
     Plan plan_;
     const Pins &pins_;
-    bool committed_ = false;
     bpf::MapSet maps_;
     std::unique_ptr<bpf::Skeleton<forward_bpf>> forward_;
     std::unique_ptr<bpf::Skeleton<resume_bpf>> resume_;
-    std::map<std::string, Loaded> instances_;                // by name
-    std::map<std::string, bpf::Skeleton<root_bpf>> roots_;   // by interface
-    std::map<std::string, bpf::Skeleton<reenter_bpf>> taps_; // by interface
+    std::map<std::string, std::unique_ptr<LoadedInstance>> instances_; // by name
+    std::map<std::string, bpf::Skeleton<root_bpf>> roots_;             // by interface
+    std::map<std::string, bpf::Skeleton<reenter_bpf>> taps_;           // by interface
     std::map<unsigned, FastPath *> by_slot_;
     std::unique_ptr<Workers> workers_; // after what its threads use: they end first
     std::unique_ptr<bpf::PerCpuCounters<counter>> counters_;

@@ -245,14 +245,28 @@ private:
         return e;
     }
 
+    // The arrow after the condition that starts there, in which there may be { lists }.
+    [[nodiscard]] std::size_t condition_end(std::size_t start) const
+    {
+        bool in_list = false;
+        for (std::size_t i = start; i < text_.size(); ++i) {
+            if (text_.substr(i).starts_with("->"))
+                return in_list ? text_.npos : i;
+            if (text_[i] == ';' || text_[i] == (in_list ? '{' : '}'))
+                return text_.npos;
+            if (text_[i] == '{' || text_[i] == '}')
+                in_list = !in_list;
+        }
+        return text_.npos;
+    }
+
     Result<Arm> arm(std::size_t depth)
     {
         Arm a;
         skip();
         const std::size_t start = at_;
-        const std::size_t end = text_.find_first_of(";{}", start);
-        const std::size_t arrow = text_.find("->", start);
-        if (arrow == text_.npos || arrow > end)
+        const std::size_t arrow = condition_end(start);
+        if (arrow == text_.npos)
             return here("an arm is a condition, '->' and a path");
         std::size_t length = arrow - start;
         while (length > 0 && is_blank(text_[start + length - 1]))

@@ -23,6 +23,8 @@ constexpr std::array whens{std::pair{"passed", 1U << (VERDICT_NEXT >> 4)},
                            std::pair{"slow", 1U << (VERDICT_SLOW >> 4)},
                            std::pair{"sent", 1U << (VERDICT_DONE >> 4)}, std::pair{"any", 0xfU}};
 
+constexpr std::chrono::seconds tell_lost_every{1};
+
 std::int64_t now(clockid_t clock)
 {
     timespec t{};
@@ -138,9 +140,17 @@ Result<std::unique_ptr<Trace>> Trace::begin(const Generation &generation,
                      .what =
                          "no place is named " + in_quotes(request.place) + ": there is " + there};
     auto ring = generation.maps().fd("traces");
+    auto states = generation.maps().fd("trace_states");
     auto wanted = bpf::Map<__u32, trace_wanted>::bind(generation.maps(), "trace_wanted");
-    if (!ring || !wanted)
-        return ring ? wanted.error() : ring.error();
+    if (!ring || !states)
+        return ring ? states.error() : ring.error();
+    if (!wanted)
+        return wanted.error();
+    t->states_map_ = Fd(::fcntl(*states, F_DUPFD_CLOEXEC, 0));
+    auto counters = bpf::PerCpuCounters<trace_state>::bind(t->states_map_.get());
+    if (!counters)
+        return std::move(counters).context("map trace_states").error();
+    t->states_ = *counters;
     t->ring_map_ = Fd(::fcntl(*ring, F_DUPFD_CLOEXEC, 0));
     t->ring_.reset(ring_buffer__new(t->ring_map_.get(), on_record, t.get(), nullptr));
     if (!t->ring_)
@@ -161,7 +171,19 @@ std::vector<json> Trace::read(int timeout_ms)
 {
     taken_ = 0;
     ring_buffer__poll(ring_.get(), timeout_ms);
+    tell_lost();
     return std::exchange(read_, {});
+}
+
+void Trace::tell_lost()
+{
+    const auto now = std::chrono::steady_clock::now();
+    const std::uint64_t lost = states_->sum(0).lost;
+    if (lost == lost_ || now - lost_told_at_ < tell_lost_every)
+        return;
+    read_.push_back({{"lost", lost}});
+    lost_ = lost;
+    lost_told_at_ = now;
 }
 
 int Trace::on_record(void *self, void *data, std::size_t size)

@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
+#include <chrono>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
 
 #include "abi/trace.h"
+#include "base/bpf.hpp"
 #include "daemon/generation.hpp"
 
 struct ring_buffer;
@@ -40,7 +43,8 @@ public:
     Trace &operator=(const Trace &) = delete;
 
     // Waits up to some milliseconds; gives what has come, an object for each place that a
-    // packet has left.
+    // packet has left; and {"lost": n}, once a second at most, when the fast path had no
+    // room for more records: n since the beginning.
     std::vector<json> read(int timeout_ms);
 
 private:
@@ -57,6 +61,7 @@ private:
     static constexpr std::size_t batch = 1000; // records of one read()
     static int on_record(void *self, void *data, std::size_t size);
     [[nodiscard]] json describe(const trace_record &record, const std::uint8_t *frame) const;
+    void tell_lost();
 
     std::vector<Instance> instances_;
     std::map<unsigned, PlaceNames> places_; // by slot
@@ -67,6 +72,10 @@ private:
     std::unique_ptr<ring_buffer, RingFree> ring_;
     std::vector<json> read_;
     std::size_t taken_ = 0; // records, since read() was called
+    Fd states_map_;
+    std::optional<bpf::PerCpuCounters<trace_state>> states_;
+    std::uint64_t lost_ = 0; // as told
+    std::chrono::steady_clock::time_point lost_told_at_;
 };
 
 } // namespace evnf

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <map>
 
+#include "match/values.hpp"
+
 namespace evnf
 {
 
@@ -42,13 +44,15 @@ ObjectsRegistration::ObjectsRegistration(std::string vnf, StageObjects given)
     objects().emplace(std::move(vnf), given);
 }
 
-// The destination that a match asks for, as rules of other VNFs are compared with it.
 Destination destination_of(const match::Match &m, std::string text, std::string where)
 {
-    Destination d{m.dst, m.protocol, 0, 65535, std::move(text), std::move(where)};
-    if (m.dport) {
-        d.first_port = m.dport->low;
-        d.last_port = m.dport->high;
+    Destination d{
+        .protocol = match::sole(m.protocol), .text = std::move(text), .where = std::move(where)};
+    if (m.dst.asked() && !m.dst.negated)
+        d.address = match::covering({m.dst.ranges.front().first, m.dst.ranges.back().last});
+    if (const auto ports = m.dport.values(); !ports.empty()) {
+        d.first_port = ports.front().first;
+        d.last_port = ports.back().last;
     }
     return d;
 }

@@ -133,6 +133,8 @@ struct ObjectsRegistration {
     ObjectsRegistration(std::string vnf, StageObjects objects);
 };
 
+// All that a match can mean lies in it, maybe with more between: addresses and ports are
+// from the least to the greatest.
 Destination destination_of(const match::Match &m, std::string text, std::string where);
 
 struct VnfType {

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Finds the rule that matches a packet, in the tables of abi/match.h.
  *
- *   src ─┐
- *   dst ─┤
- *  proto ┼ AND -> first rule
- *  sport ┤
- *  dport ┘
+ *   packet ─ its flow's line (match_flow.h): an answer of this ruleset? ─ yes: the rule
+ *                                             │ no, then remembered there
+ *     src ─┐                                  │
+ *     dst ─┤                                  │
+ *   proto ─┼ vectors ─ AND ─ first rule ──────┘
+ *   sport ─┤
+ *     …   ─┘
  *
- * The tables are one immutable value, replaced whole: a packet that started with one
- * ruleset ends with it.
+ * The ruleset in force begins at the cell that cell 0 names. That is read once for a
+ * packet, which so ends with the rules that it began with.
  */
 #pragma once
 #include <linux/bpf.h>
@@ -20,135 +22,426 @@
 #include "abi/chain.h"
 #include "abi/match.h"
 #include "abi/pkt.h"
+#include "lib/bits.h"
+#include "lib/match_flow.h"
+#include "lib/match_set.h"
 
-/* The answer where no rule's number can be given: always above MATCH_MAX_RULES. */
+/* The answer where no rule's number can be given: above any. */
 #define MATCH_UNKNOWN (~0U)
 
-/* What an array of maps that holds a ruleset has in it. */
-struct match_tables_map {
-    __uint(type, BPF_MAP_TYPE_ARRAY);
-    __uint(max_entries, 1);
-    __uint(key_size, sizeof(__u32)); /* clang 14 gives inner maps no full type */
-    __uint(value_size, sizeof(struct match_tables));
+/* How a packet's first rule is sought where some of its fields cannot be seen. */
+enum match_mode {
+    /* MATCH_UNKNOWN if the first rule that may match asks for ports or a protocol that
+     * cannot be seen: not for us to say, see match_unknown_reason(). */
+    MATCH_DECIDE,
+    /* A rule that asks for what cannot be seen does not match. */
+    MATCH_VISIBLE,
 };
 
-static __always_inline struct match_tables *match_tables_in(void *ruleset)
-{
-    __u32 zero = 0;
-    void *map = bpf_map_lookup_elem(ruleset, &zero);
+/* Its size is set before loading; written by common/match/tables.cpp. */
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(map_flags, BPF_F_MMAPABLE);
+    __uint(max_entries, 1);
+    __type(key, __u32);
+    __type(value, union match_cell);
+} match_cells SEC(".maps");
 
-    return map ? bpf_map_lookup_elem(map, &zero) : NULL;
+/* What a search ANDs. */
+struct match_query {
+    __u32 base;       /* the ruleset's first cell */
+    __u32 count;      /* of `vector` */
+    __u32 summary;    /* words of each vector's summary */
+    __u32 vector[32]; /* MATCH_MAX_VECTORS at most */
+};
+
+/* The search under way. Not on the stack, where the verifier would follow each way in
+ * which it can be filled. */
+struct {
+    __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+    __uint(max_entries, 1);
+    __type(key, __u32);
+    __type(value, struct match_query);
+} chain_match_query SEC(".maps");
+
+static __always_inline union match_cell *match_cell(__u32 i)
+{
+    return bpf_map_lookup_elem(&match_cells, &i);
 }
 
-/* The class of an address: binary search for its interval. A global function, which
- * the verifier goes through once. */
-__noinline __u32 addr_class(struct match_addr_table *t, __u64 high, __u64 low)
+/* 1 if a - b - less, of 64 bits, is below zero. Without a branch, which would be
+ * mispredicted as often as not, and double what the verifier must follow; the barrier
+ * keeps the compiler from making it one. */
+static __always_inline __u64 borrow(__u64 a, __u64 b, __u64 less)
 {
-    __u32 half, at = 0;
+    __u64 difference = a - b - less;
+
+    asm volatile("" : "+r"(difference));
+    return ((~a & b) | ((~a | b) & difference)) >> 63;
+}
+
+/* The same for less than 64 bits. */
+static __always_inline __u32 is_below(__u64 a, __u64 b)
+{
+    __u64 difference = a - b;
+
+    asm volatile("" : "+r"(difference));
+    return difference >> 63;
+}
+
+/* The vector of a value: the cell where it begins, 0 if there is none. A global function,
+ * which the verifier goes through once. */
+__noinline __u32 match_vector(__u32 base, __u32 table, __u32 value)
+{
+    union match_cell *t = match_cell(base + table), *c;
+    __u32 at = 0, levels;
 
     if (!t)
         return 0;
-    half = t->intervals / 2;
-    for (__u32 size = MATCH_INTERVALS; size > 1 && half; size /= 2, half /= 2) {
-        __u32 mid = (at + half) & (MATCH_INTERVALS - 1);
-        struct match_bound *b = &t->start[mid];
-
-        if (high > b->high || (high == b->high && low >= b->low))
-            at = mid;
+    levels = t->table.levels;
+    for (__u32 i = 0; i < MATCH_MAX_LEVELS && i < levels; i++) {
+        c = match_cell(base + t->table.key_cell[i] + at);
+        at *= MATCH_KEYS;
+        if (!c)
+            return 0;
+        for (int k = 0; k < MATCH_KEYS - 1; k++)
+            at += is_below(c->u32[k], value);
     }
-    return t->class_of[at & (MATCH_INTERVALS - 1)];
+    c = match_cell(base + t->table.vector_cell + at / MATCH_KEYS);
+    return c ? c->u32[at % MATCH_KEYS] : 0;
 }
 
-/* The rules that an address does not exclude. */
-static __always_inline struct match_bits *addr_bits(struct match_addr_table *t,
-                                                    const struct ip_addr *a)
+/* The same for an IPv6 address. */
+__noinline __u32 match_vector6(__u32 base, __u32 table, __u64 high, __u64 low)
 {
-    __u64 high = bpf_be64_to_cpu((__u64)a->w[1] << 32 | a->w[0]);
-    __u64 low = bpf_be64_to_cpu((__u64)a->w[3] << 32 | a->w[2]);
+    union match_cell *t = match_cell(base + table), *c;
+    __u32 at = 0, levels;
 
-    return &t->bits[addr_class(t, high, low) & (MATCH_INTERVALS - 1)];
+    if (!t)
+        return 0;
+    levels = t->table.levels;
+    for (__u32 i = 0; i < MATCH_MAX_LEVELS && i < levels; i++) {
+        c = match_cell(base + t->table.key_cell[i] + at);
+        at *= MATCH_ADDR6_KEYS;
+        if (!c)
+            return 0;
+        for (int k = 0; k < MATCH_ADDR6_KEYS - 1; k++) {
+            struct match_bound *last = &c->bound[k];
+
+            at += borrow(last->high, high, borrow(last->low, low, 0));
+        }
+    }
+    c = match_cell(base + t->table.vector_cell + at / MATCH_KEYS);
+    return c ? c->u32[at % MATCH_KEYS] : 0;
 }
 
-/* All fragments of a datagram must meet the same rule, and only the first has ports:
- * so none is matched by port. */
-static __always_inline struct match_bits *port_bits(struct match_port_table *t, const struct pkt *p,
-                                                    __be16 port)
+/* One word of the rules that all vectors have. */
+__noinline __u64 match_word(struct match_query *q, __u32 word)
 {
-    bool has = p->l4 == PKT_L4_PORTS && p->frag == PKT_FRAG_NONE;
-    __u32 class = has ? t->class_of[bpf_ntohs(port)] : MATCH_NO_PORT;
+    __u64 match = ~0ULL;
 
-    return &t->bits[class & (MATCH_INTERVALS - 1)];
+    if (!q)
+        return 0;
+    for (__u32 i = 0; i < MATCH_MAX_VECTORS && i < q->count; i++) {
+        /* After the summary come the numbers of the blocks' cells. */
+        __u32 block = q->summary * 2 + word / MATCH_BLOCK_WORDS;
+        union match_cell *c = match_cell(q->base + q->vector[i] + block / 16);
+
+        if (!c)
+            return 0;
+        c = match_cell(q->base + c->u32[block % 16]);
+        if (!c)
+            return 0;
+        match &= c->u64[word % MATCH_BLOCK_WORDS];
+        if (!match)
+            return 0;
+    }
+    return match;
 }
 
-/* The position of the lowest bit set, by a de Bruijn sequence: BPF has no instruction
- * for it, and branches would multiply what the verifier must follow. */
-static const __u8 bit_position[64] = {
-    0,  1,  2,  53, 3,  7,  54, 27, 4,  38, 41, 8,  34, 55, 48, 28, 62, 5,  39, 46, 44, 42,
-    22, 9,  24, 35, 59, 56, 49, 18, 29, 11, 63, 52, 6,  26, 37, 40, 33, 47, 61, 45, 43, 21,
-    23, 58, 17, 10, 51, 25, 36, 32, 60, 20, 57, 16, 50, 31, 19, 15, 30, 14, 13, 12,
-};
-
-static __always_inline __u32 lowest_bit(__u64 w)
+/* The same of their summaries: which words are worth reading. */
+__noinline __u64 match_summary(struct match_query *q, __u32 word)
 {
-    return bit_position[((w & -w) * 0x022fdd63cc95386d) >> 58];
+    __u64 match = ~0ULL;
+
+    if (!q)
+        return 0;
+    for (__u32 i = 0; i < MATCH_MAX_VECTORS && i < q->count; i++) {
+        union match_cell *c = match_cell(q->base + q->vector[i] + word / MATCH_BLOCK_WORDS);
+
+        if (!c)
+            return 0;
+        match &= c->u64[word % MATCH_BLOCK_WORDS];
+    }
+    return match;
 }
 
-/* The first rule that the addresses, `proto` and, unless `ports` leaves them out of it,
- * the ports allow; t->rules, the default, if there is none. */
-static __always_inline __u32 first_rule(struct match_tables *t, const struct pkt *p,
-                                        struct match_bits *proto, bool ports)
+/* The first rule from `start` on that all vectors have, of the words of one word of their
+ * summaries; or MATCH_UNKNOWN. */
+__noinline __u32 match_scan_part(struct match_query *q, __u32 part, __u32 start)
 {
-    struct match_bits *src = addr_bits(&t->src, &p->flow.saddr);
-    struct match_bits *dst = addr_bits(&t->dst, &p->flow.daddr);
-    struct match_bits *sport = port_bits(&t->sport, p, p->flow.sport);
-    struct match_bits *dport = port_bits(&t->dport, p, p->flow.dport);
+    __u64 words = match_summary(q, part);
 
-    for (__u32 w = 0; w < MATCH_WORDS && w < t->words; w++) {
-        __u64 match = src->word[w] & dst->word[w] & proto->word[w];
+    if (part == start / 64 / 64)
+        words &= ~0ULL << start / 64 % 64;
+    for (int i = 0; i < 64 && words; i++, words &= words - 1) {
+        __u32 word = part * 64 + lowest_bit(words);
+        __u64 match = match_word(q, word);
 
-        if (ports)
-            match &= sport->word[w] & dport->word[w];
+        if (word == start / 64)
+            match &= ~0ULL << start % 64;
         if (match)
-            return w * 64 + lowest_bit(match);
+            return word * 64 + lowest_bit(match);
     }
-    return t->rules;
+    return MATCH_UNKNOWN;
 }
 
-/* The number of the rule that decides. MATCH_UNKNOWN if the first rule that may match
- * asks for ports or a protocol that cannot be seen: not for us to say, see
- * match_unknown_reason(). */
-static __always_inline __u32 match_decide(struct match_tables *t, const struct pkt *p)
+/* The same of all words. */
+static __always_inline __u32 match_scan(struct match_query *q, __u32 start)
 {
-    bool v4 = p->flow.family == 4;
-    bool ports = p->frag == PKT_FRAG_NONE && p->l4 != PKT_L4_BAD && p->l4 != PKT_L4_UNREAD;
-    struct match_bits *proto = v4 ? &t->proto4[p->flow.proto] : &t->proto6[p->flow.proto];
-    __u8 unseen = ports ? 0 : MATCH_RULE_PORTS;
-    __u32 i;
+    for (__u32 part = 0; part < MATCH_SUMMARY_WORDS && part < q->summary; part++) {
+        __u32 rule;
 
-    if (p->l4 == PKT_L4_UNREAD) {
-        proto = v4 ? &t->any_proto4 : &t->any_proto6;
-        unseen |= MATCH_RULE_PROTO;
+        if (part < start / 64 / 64)
+            continue;
+        rule = match_scan_part(q, part, start);
+        if (rule != MATCH_UNKNOWN)
+            return rule;
     }
-    i = first_rule(t, p, proto, ports);
-    /* The first never holds: bits past the default are clear. */
-    if (i > MATCH_MAX_RULES || t->rule[i].flags & unseen)
+    return MATCH_UNKNOWN;
+}
+
+/* Whether nobody can say what a packet's ports are: all fragments of a datagram must meet
+ * the same rule, and only the first has ports; and malformed headers have none. */
+static __always_inline bool match_hidden(const struct pkt *p)
+{
+    return p->frag != PKT_FRAG_NONE || p->l4 == PKT_L4_BAD || p->l4 == PKT_L4_UNREAD;
+}
+
+static __always_inline __u32 match_dscp(const struct pkt *p)
+{
+    return p->tos >> 2;
+}
+
+static __always_inline __u32 match_vlan(const struct pkt *p)
+{
+    return p->vlans ? p->vlan_tci[0] & 0xfff : MATCH_NO_VALUE;
+}
+
+static __always_inline __u32 match_length(const struct pkt *p)
+{
+    return p->l3_end - p->l3_off;
+}
+
+/* The values that a packet has, by enum match_field; not of addresses. */
+static __always_inline void match_values(const struct pkt *p, __u32 *value)
+{
+    bool whole = p->frag == PKT_FRAG_NONE;
+    bool ports = whole && p->l4 == PKT_L4_PORTS, icmp = whole && p->l4 == PKT_L4_ICMP;
+
+    value[MATCH_PROTO] = p->l4 == PKT_L4_UNREAD ? MATCH_NO_VALUE : p->flow.proto;
+    value[MATCH_SPORT] = ports ? bpf_ntohs(p->flow.sport) : MATCH_NO_VALUE;
+    value[MATCH_DPORT] = ports ? bpf_ntohs(p->flow.dport) : MATCH_NO_VALUE;
+    value[MATCH_ICMP] = icmp ? p->icmp_type << 8 | p->icmp_code : MATCH_NO_VALUE;
+    value[MATCH_FLAGS] = ports ? p->tcp_flags : MATCH_NO_VALUE; /* protocol says if TCP */
+    value[MATCH_IFACE] = p->ifindex;
+    value[MATCH_VLAN] = match_vlan(p);
+    value[MATCH_DSCP] = match_dscp(p);
+    value[MATCH_FRAG] = p->frag;
+    value[MATCH_LENGTH] = match_length(p);
+}
+
+static __always_inline void match_add(struct match_query *q, __u32 vector)
+{
+    q->vector[q->count & 31] = vector;
+    q->count++;
+}
+
+static __always_inline void match_add_address(struct match_query *q, const struct match_layout *l,
+                                              const struct pkt *p, const struct ip_addr *a,
+                                              int which)
+{
+    if (p->flow.family == 4)
+        return match_add(q, match_vector(q->base, l->addr4[which], bpf_ntohl(a->w[3])));
+    match_add(q, match_vector6(q->base, l->addr6[which],
+                               (__u64)bpf_ntohl(a->w[0]) << 32 | bpf_ntohl(a->w[1]),
+                               (__u64)bpf_ntohl(a->w[2]) << 32 | bpf_ntohl(a->w[3])));
+}
+
+/* Of the sets, by which of them the packet is a member. */
+static __always_inline void match_add_sets(struct match_query *q, const struct match_layout *l,
+                                           __u32 members, bool hidden)
+{
+    for (__u32 i = 0; i < MATCH_MAX_SETS && i < l->sets; i++) {
+        union match_cell *c = match_cell(q->base + l->set_cell + i / 4);
+        struct match_set_use *use;
+
+        if (!c)
+            return;
+        use = &c->set_use[i % 4];
+        if (!hidden || use->key <= MATCH_SET_DADDR)
+            match_add(q, members >> i & 1 ? use->member_vector : use->other_vector);
+    }
+}
+
+/* The number of the first rule from `start` on that matches: of the default if none does,
+ * MATCH_UNKNOWN as `mode` says. */
+__noinline __u32 match_rules(struct pkt *p, __u32 base, __u32 members, __u32 start, __u32 mode)
+{
+    union match_cell *c = match_cell(base), *tables, *r;
+    __u32 value[MATCH_FIELDS] = {}, zero = 0;
+    struct match_query *q = bpf_map_lookup_elem(&chain_match_query, &zero);
+    const struct match_layout *l;
+    __u32 skip = 0, unseen = 0, i;
+    bool hidden;
+
+    if (!p)
+        return MATCH_UNKNOWN;
+    if (!c)
+        return MATCH_UNKNOWN;
+    if (!q)
+        return MATCH_UNKNOWN;
+    l = &c->layout;
+    tables = match_cell(base + l->table_cell);
+    if (!tables)
+        return MATCH_UNKNOWN;
+    hidden = mode == MATCH_DECIDE && match_hidden(p);
+    if (hidden) {
+        skip = MATCH_TRANSPORT;
+        unseen = MATCH_RULE_TRANSPORT;
+        if (p->l4 == PKT_L4_UNREAD) {
+            skip |= 1 << MATCH_PROTO;
+            unseen |= MATCH_RULE_PROTO;
+        }
+    }
+    q->base = base;
+    q->count = 0;
+    q->summary = (l->words + 63) / 64;
+    match_values(p, value);
+    if (l->uses & 1 << MATCH_SRC)
+        match_add_address(q, l, p, &p->flow.saddr, 0);
+    if (l->uses & 1 << MATCH_DST)
+        match_add_address(q, l, p, &p->flow.daddr, 1);
+    for (int f = MATCH_PROTO; f < MATCH_FIELDS; f++)
+        if (l->uses & ~skip & 1 << f)
+            match_add(q, match_vector(base, tables->u32[f], value[f]));
+    match_add_sets(q, l, members, hidden);
+
+    i = match_scan(q, start);
+    if (i >= l->rules)
+        return l->rules;
+    r = match_cell(base + l->rule_cell + i / MATCH_CELL_RULES);
+    if (!r || r->rule[i % MATCH_CELL_RULES].flags & unseen)
         return MATCH_UNKNOWN;
     return i;
+}
+
+/* Of which used sets the packet is a member: a bit for each use. */
+__noinline __u32 match_members(struct pkt *p, __u32 base)
+{
+    union match_cell *c = match_cell(base);
+    __u32 members = 0, sets, cell;
+
+    if (!p)
+        return 0;
+    if (!c)
+        return 0;
+    sets = c->layout.sets;
+    cell = base + c->layout.set_cell;
+    for (__u32 i = 0; i < MATCH_MAX_SETS && i < sets; i++) {
+        c = match_cell(cell + i / 4);
+        if (c && match_set_has(p, c->set_use[i % 4].set, c->set_use[i % 4].key))
+            members |= 1U << i;
+    }
+    return members;
+}
+
+/* What rules look at besides the flow: equal for packets of a flow that they do not tell
+ * apart. */
+static __always_inline void match_extra(const struct pkt *p, __u32 base,
+                                        const struct match_layout *l, __u32 members, __u64 *extra)
+{
+    extra[0] = 0;
+    extra[1] = (__u64)members << 16;
+    if (!(l->uses & ~(1 << MATCH_SRC | 1 << MATCH_DST | 1 << MATCH_PROTO | 1 << MATCH_SPORT |
+                      1 << MATCH_DPORT | 1 << MATCH_FRAG)))
+        return;
+    if (l->uses & 1 << MATCH_FLAGS)
+        extra[0] |= p->tcp_flags;
+    if (l->uses & 1 << MATCH_DSCP)
+        extra[0] |= match_dscp(p) << 8;
+    if (l->uses & 1 << MATCH_VLAN)
+        extra[0] |= (p->vlans ? 0x1000 | (p->vlan_tci[0] & 0xfff) : 0) << 16;
+    if (l->uses & 1 << MATCH_IFACE)
+        extra[0] |= (__u64)p->ifindex << 32;
+    if (l->uses & 1 << MATCH_ICMP)
+        extra[1] |= p->icmp_type << 8 | p->icmp_code;
+    if (l->uses & 1 << MATCH_LENGTH) {
+        union match_cell *tables = match_cell(base + l->table_cell);
+
+        if (tables) /* all lengths with the same rules are as one */
+            extra[1] |= (__u64)match_vector(base, tables->u32[MATCH_LENGTH], match_length(p)) << 32;
+    }
+}
+
+/* A packet's rule, and what is needed to go on from it. */
+struct match {
+    __u32 base; /* the ruleset's first cell */
+    __u32 members;
+    __u32 rules; /* the number of the default */
+    __u32 rule;  /* or MATCH_UNKNOWN */
+};
+
+/* False if there is no ruleset. */
+static __always_inline bool match_first(struct pkt *p, struct match *m, enum match_mode mode)
+{
+    union match_cell *c = match_cell(0);
+    const struct match_layout *l;
+    struct match_flow *flow;
+    __u64 extra[2];
+    __u32 column = p->slot % MATCH_ANSWERS;
+
+    if (!c)
+        return false;
+    m->base = *(volatile __u32 *)&c->u32[0];
+    c = match_cell(m->base);
+    if (!c || !m->base)
+        return false;
+    l = &c->layout;
+    m->rules = l->rules;
+    m->members = l->sets ? match_members(p, m->base) : 0;
+    match_extra(p, m->base, l, m->members, extra);
+    flow = match_flow_of(p, extra);
+    if (flow && flow->answer[column].ruleset == l->id) {
+        m->rule = flow->answer[column].rule;
+        return true;
+    }
+    m->rule = match_rules(p, m->base, m->members, 0, mode);
+    if (flow) {
+        flow->answer[column].rule = m->rule;
+        flow->answer[column].ruleset = l->id;
+    }
+    return true;
+}
+
+/* The rule itself. NULL if it is MATCH_UNKNOWN. */
+static __always_inline const struct match_rule *match_rule(const struct match *m)
+{
+    union match_cell *c = match_cell(m->base);
+
+    if (!c || m->rule == MATCH_UNKNOWN)
+        return NULL;
+    c = match_cell(m->base + c->layout.rule_cell + m->rule / MATCH_CELL_RULES);
+    return c ? &c->rule[m->rule % MATCH_CELL_RULES] : NULL;
+}
+
+/* From a rule that did not end the search to the next. */
+static __always_inline void match_next(struct pkt *p, struct match *m, enum match_mode mode)
+{
+    m->rule = match_rules(p, m->base, m->members, m->rule + 1, mode);
 }
 
 static __always_inline enum chain_reason match_unknown_reason(const struct pkt *p)
 {
     return p->frag != PKT_FRAG_NONE ? SLOW_FRAGMENT : SLOW_L4_UNKNOWN;
-}
-
-/* The number of the first rule that matches by what can be seen: one that asks for
- * ports or a protocol that cannot be does not match. */
-static __always_inline __u32 match_visible(struct match_tables *t, const struct pkt *p)
-{
-    bool v4 = p->flow.family == 4;
-    struct match_bits *proto = v4 ? &t->proto4[p->flow.proto] : &t->proto6[p->flow.proto];
-
-    if (p->l4 == PKT_L4_UNREAD)
-        proto = v4 ? &t->no_proto4 : &t->no_proto6;
-    return first_rule(t, p, proto, true);
 }

@@ -334,6 +334,7 @@ static __always_inline enum chain_reason parse_ipv4(struct frame_ctx *ctx, struc
     c->off += header;
     p->l3_end = c->stop;
     p->ttl = ip->ttl;
+    p->tos = ip->tos;
     if (header > sizeof(*ip))
         p->flags |= PKT_F_ROUTER;
     p->flow.family = 4;
@@ -373,6 +374,7 @@ static __always_inline enum chain_reason parse_ipv6(struct frame_ctx *ctx, struc
     c->stop = c->off + payload;
     p->l3_end = c->stop;
     p->ttl = ip->hop_limit;
+    p->tos = ip->priority << 4 | ip->flow_lbl[0] >> 4;
     p->flow.family = 6;
     addr_set_v6(&p->flow.saddr, &ip->saddr);
     addr_set_v6(&p->flow.daddr, &ip->daddr);
@@ -415,6 +417,8 @@ static __always_inline enum chain_reason parse_frame(struct frame_ctx *ctx, stru
     p->icmp_type = 0;
     p->icmp_code = 0;
     p->ttl = 0;
+    p->tos = 0;
+    p->match = 0;
     p->flags = 0;
     p->csum = PKT_CSUM_UNKNOWN;
     p->vlans = 0;

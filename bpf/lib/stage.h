@@ -91,6 +91,12 @@ static __always_inline struct pkt *pkt_get(void)
     return p;
 }
 
+/* For a stage that has changed pkt.flow: what others remembered of the flow is another's. */
+static __always_inline void pkt_rewritten(struct pkt *p)
+{
+    p->match = 0;
+}
+
 static __always_inline void count(void *percpu_counters, __u32 index, __u32 bytes)
 {
     struct counter *c = bpf_map_lookup_elem(percpu_counters, &index);

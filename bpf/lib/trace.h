@@ -28,14 +28,6 @@ struct {
     __uint(max_entries, TRACE_RING_BYTES);
 } traces SEC(".maps");
 
-/* Of the packet being worked on. */
-struct trace_state {
-    __u64 id;    /* 0: the packet is not traced */
-    __u64 since; /* when it came to its slot; 0: its time is not taken */
-    __u64 seen;  /* packets, of this CPU: makes ids, and picks those whose time is taken */
-    __u64 lost;  /* traces that the ring had no room for */
-};
-
 struct {
     __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
     __uint(max_entries, 1);

@@ -17,7 +17,7 @@ struct copy_head {
     __u32 caplen; /* bytes of the frame that follow */
     struct pkt pkt;
 };
-ABI_VALUE(struct copy_head, 136);
+ABI_VALUE(struct copy_head, 144);
 
 struct copy_count {
     __u64 sent;

@@ -66,6 +66,7 @@ struct pkt {
     __u32 ifindex; /* where it came in */
     __u32 len;     /* frame length */
     __u32 detail;  /* what decided, for those who watch: see lib/trace.h */
+    __u32 match;   /* where the rules' answers to this flow are, 0: not known; lib/match.h */
 
     __u32 l3_end; /* first byte after the IP datagram; the rest of the frame is padding */
     __u16 l3_off;
@@ -81,7 +82,8 @@ struct pkt {
     __u8 csum;  /* enum pkt_csum */
     __u8 vlans; /* how many tags */
     __u8 port;  /* whose AF_XDP sockets can have it; EXIT_PORTS: none, see abi/copy.h */
-    __u8 pad[2];
+    __u8 tos;   /* TOS or traffic class; the upper six bits are the DSCP */
+    __u8 pad[1];
     __u16 vlan_tci[PKT_MAX_VLANS]; /* host order, outermost first */
 
     struct flow_key flow;
@@ -93,6 +95,6 @@ struct pkt {
     __u16 quoted_l3_off;
     __u16 quoted_l4_off;
     __u8 quoted_l4; /* enum pkt_l4: PORTS, OTHER, FRAGMENT, or UNREAD */
-    __u8 pad2[3];
+    __u8 pad2[7];
 };
-ABI_VALUE(struct pkt, 128);
+ABI_VALUE(struct pkt, 136);

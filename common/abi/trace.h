@@ -86,7 +86,16 @@ struct trace_record {
     __u32 caplen;
     struct pkt pkt;
 };
-ABI_VALUE(struct trace_record, 152);
+ABI_VALUE(struct trace_record, 160);
+
+/* Of the packet that a CPU works on, and its counts; in the map `trace_states`. */
+struct trace_state {
+    __u64 id;    /* 0: the packet is not traced */
+    __u64 since; /* when it came to its slot; 0: its time is not taken */
+    __u64 seen;  /* packets, of this CPU: makes ids, and picks those whose time is taken */
+    __u64 lost;  /* records that the ring had no room for */
+};
+ABI_VALUE(struct trace_state, 32);
 
 struct slot_time {
     __u64 samples;

@@ -3,6 +3,7 @@
 
 #include <bpf/btf.h>
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -110,6 +111,14 @@ const Fd *MapSet::find(const std::string &name) const
     return it == maps_.end() ? nullptr : &it->second;
 }
 
+std::optional<__u32> MapSet::size_of(const std::string &name) const
+{
+    const auto it = sizes_.find(name);
+    if (it != sizes_.end())
+        return it->second;
+    return shared_ ? shared_->size_of(name) : std::nullopt;
+}
+
 Result<> MapSet::lend_to(bpf_object *object)
 {
     bpf_map *map = nullptr;
@@ -118,6 +127,8 @@ Result<> MapSet::lend_to(bpf_object *object)
         const std::string name = bpf_map__name(map);
         if (bpf_map__is_internal(map))
             continue; // .rodata and the like are each object's own
+        if (const auto size = size_of(name); size && bpf_map__set_max_entries(map, *size))
+            return sys_error("set the size of " + name);
         const bool is_state = bpf_map__pin_path(map) != nullptr;
         const std::string path = pin_dir_ + "/" + name;
         const Fd *known = find(name);
@@ -161,7 +172,10 @@ Result<> MapSet::take_from(bpf_object *object)
         Fd own = duplicate(bpf_map__fd(map));
         if (!own)
             return sys_error("keep map " + name);
-        maps_.emplace(name, std::move(own));
+        MapSet *keeper = this;
+        while (keeper->shared_ && name.starts_with("chain_"))
+            keeper = keeper->shared_;
+        keeper->maps_.emplace(name, std::move(own));
     }
     return Unit{};
 }
@@ -262,6 +276,27 @@ Result<int> Object::program(const std::string &name) const
     if (!p)
         return sys_error("no BPF program named " + name, ENOENT);
     return bpf_program__fd(p);
+}
+
+Result<Mapping> Mapping::of_array(int fd, std::size_t value_size)
+{
+    bpf_map_info info{};
+    __u32 info_size = sizeof info;
+    if (bpf_obj_get_info_by_fd(fd, &info, &info_size))
+        return sys_error("read map info");
+    if (info.value_size != value_size)
+        return sys_error("values are not of the size this daemon was built with", EPROTO);
+    const std::size_t size = std::size_t{info.max_entries} * value_size;
+    void *data = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (data == MAP_FAILED)
+        return sys_error("map the array " + std::string(info.name) + " to memory");
+    return Mapping({static_cast<std::byte *>(data), size});
+}
+
+Mapping::~Mapping()
+{
+    if (!data_.empty())
+        ::munmap(data_.data(), data_.size());
 }
 
 Result<> copy_entries(int from, int to)

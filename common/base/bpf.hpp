@@ -29,8 +29,9 @@ class MapSet
 {
 public:
     // With an empty `pin_dir` nothing is pinned (tests). Maps that `shared` has are taken
-    // from there; it must outlive this set.
-    explicit MapSet(std::string pin_dir, const MapSet *shared = nullptr)
+    // from there, and those whose name begins with "chain_" are given to it, whoever brings
+    // them; it must outlive this set.
+    explicit MapSet(std::string pin_dir, MapSet *shared = nullptr)
         : pin_dir_(std::move(pin_dir)),
           shared_(shared)
     {
@@ -45,6 +46,8 @@ public:
     // a `const volatile __u32` of that name gets the value.
     void set_constant(const std::string &name, __u32 value) { constants_[name] = value; }
     void set_constants(bpf_object *object) const;
+    // The same for the size of a map.
+    void set_size(const std::string &name, __u32 entries) { sizes_[name] = entries; }
     // Objects loaded with this very set bring only their maps: nobody runs their programs.
     void maps_only() { maps_only_ = true; }
     [[nodiscard]] bool is_maps_only() const { return maps_only_; }
@@ -60,11 +63,13 @@ public:
 
 private:
     [[nodiscard]] const Fd *find(const std::string &name) const;
+    [[nodiscard]] std::optional<__u32> size_of(const std::string &name) const;
 
     std::string pin_dir_;
-    const MapSet *shared_;
+    MapSet *shared_;
     std::map<std::string, Fd> maps_;
     std::map<std::string, __u32> constants_;
+    std::map<std::string, __u32> sizes_;
     bool maps_only_ = false;
     std::map<std::string, Fd> outgrown_; // pinned maps that this set has of another size
 };
@@ -117,6 +122,27 @@ private:
         void operator()(bpf_object *o) const { bpf_object__close(o); }
     };
     std::unique_ptr<bpf_object, Close> object_;
+};
+
+// The values of a map that is a BPF_F_MMAPABLE array, as memory of ours too.
+class Mapping
+{
+public:
+    static Result<Mapping> of_array(int fd, std::size_t value_size);
+    Mapping(Mapping &&other) noexcept : data_(std::exchange(other.data_, {})) {}
+    Mapping &operator=(Mapping &&other) noexcept
+    {
+        std::swap(data_, other.data_);
+        return *this;
+    }
+    ~Mapping();
+
+    [[nodiscard]] std::byte *data() const { return data_.data(); }
+    [[nodiscard]] std::size_t size() const { return data_.size(); } // in bytes
+
+private:
+    explicit Mapping(std::span<std::byte> data) : data_(data) {}
+    std::span<std::byte> data_;
 };
 
 // Copies every entry that `to` does not have. Hashes of one layout.
@@ -191,17 +217,21 @@ class PerCpuCounters
     static_assert(sizeof(V) % sizeof(__u64) == 0);
 
 public:
+    static Result<PerCpuCounters> bind(int fd)
+    {
+        if (auto r = check_sizes(fd, sizeof(__u32), sizeof(V)); !r)
+            return r.error();
+        auto cpus = possible_cpus();
+        if (!cpus)
+            return cpus.error();
+        return PerCpuCounters(fd, *cpus);
+    }
     static Result<PerCpuCounters> bind(const MapSet &maps, const std::string &name)
     {
         auto fd = maps.fd(name);
         if (!fd)
             return fd.error();
-        if (auto r = check_sizes(*fd, sizeof(__u32), sizeof(V)); !r)
-            return std::move(r).context("map " + name).error();
-        auto cpus = possible_cpus();
-        if (!cpus)
-            return cpus.error();
-        return PerCpuCounters(*fd, *cpus);
+        return bind(*fd).context("map " + name);
     }
 
     // The sum over all CPUs; zeroes for an index that does not exist.

@@ -2,6 +2,7 @@
 #include "base/net.hpp"
 
 #include <arpa/inet.h>
+#include <net/if.h>
 
 #include <array>
 #include <charconv>
@@ -20,9 +21,17 @@ struct ProtocolName {
     std::uint8_t number;
 };
 constexpr std::array protocols{
-    ProtocolName{"tcp", IPPROTO_TCP},       ProtocolName{"udp", IPPROTO_UDP},
-    ProtocolName{"sctp", IPPROTO_SCTP},     ProtocolName{"icmp", IPPROTO_ICMP},
+    ProtocolName{"tcp", IPPROTO_TCP},
+    ProtocolName{"udp", IPPROTO_UDP},
+    ProtocolName{"sctp", IPPROTO_SCTP},
+    ProtocolName{"icmp", IPPROTO_ICMP},
     ProtocolName{"icmpv6", IPPROTO_ICMPV6},
+    ProtocolName{"igmp", IPPROTO_IGMP},
+    ProtocolName{"gre", IPPROTO_GRE},
+    ProtocolName{"esp", IPPROTO_ESP},
+    ProtocolName{"ah", IPPROTO_AH},
+    ProtocolName{"ospf", 89},
+    ProtocolName{"vrrp", 112},
 };
 
 // Zeroes all bits of `a` after the first `length` of the 128.
@@ -166,7 +175,8 @@ Result<std::uint8_t> parse_protocol(std::string_view text)
     auto n = parse_number(text, 0, 255, "protocol");
     if (!n)
         return bad_input(in_quotes(text) +
-                         " is not a protocol: tcp, udp, sctp, icmp, icmpv6 or a number to 255");
+                         " is not a protocol: tcp, udp, sctp, icmp, icmpv6, igmp, gre, esp, ah, "
+                         "ospf, vrrp or a number to 255");
     return static_cast<std::uint8_t>(*n);
 }
 
@@ -176,6 +186,16 @@ std::string protocol_text(std::uint8_t protocol)
         if (p.number == protocol)
             return std::string(p.name);
     return std::to_string(protocol);
+}
+
+std::vector<std::pair<std::string, unsigned>> interfaces()
+{
+    std::vector<std::pair<std::string, unsigned>> out;
+    struct if_nameindex *list = ::if_nameindex();
+    for (struct if_nameindex *i = list; i && i->if_index; ++i)
+        out.emplace_back(i->if_name, i->if_index);
+    ::if_freenameindex(list);
+    return out;
 }
 
 } // namespace evnf

@@ -6,6 +6,8 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "abi/types.h"
 #include "base/result.hpp"
@@ -63,8 +65,12 @@ struct Endpoint {
 Result<std::uint64_t> parse_number(std::string_view text, std::uint64_t low, std::uint64_t high,
                                    std::string_view name);
 
-// "tcp", "udp", "sctp", "icmp", "icmpv6" or a number 0 to 255, and back.
+// "tcp", "udp", "sctp", "icmp", "icmpv6", "igmp", "gre", "esp", "ah", "ospf", "vrrp" or a
+// number 0 to 255, and back.
 Result<std::uint8_t> parse_protocol(std::string_view text);
 std::string protocol_text(std::uint8_t protocol);
+
+// All interfaces of this network namespace, and their numbers.
+std::vector<std::pair<std::string, unsigned>> interfaces();
 
 } // namespace evnf

@@ -1,14 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "match/compile.hpp"
 
-#include <algorithm>
-#include <bit>
-#include <cassert>
 #include <cstring>
 #include <endian.h>
-#include <map>
 
-#include "base/bpf.hpp"
+#include "match/table.hpp"
 
 namespace evnf::match
 {
@@ -16,93 +12,7 @@ namespace evnf::match
 namespace
 {
 
-__extension__ typedef unsigned __int128 u128; // an IPv6 address as a number
-
-// The values that a rule allows a field to have.
-template <class Value>
-struct Range {
-    Value first, last;
-};
-
-// A field's values from `start` to before the next interval, and the rules that do not
-// exclude them.
-template <class Value>
-struct Interval {
-    Value start;
-    match_bits bits;
-};
-
-void set_bit(match_bits &bits, std::size_t rule)
-{
-    bits.word[rule / 64] |= std::uint64_t{1} << rule % 64;
-}
-
-// Rules whose range is empty, because they do not ask for the field, allow all of it.
-template <class Value>
-match_bits indifferent(const std::vector<std::optional<Range<Value>>> &ranges)
-{
-    match_bits bits{};
-    for (std::size_t i = 0; i < ranges.size(); ++i)
-        if (!ranges[i])
-            set_bit(bits, i);
-    return bits;
-}
-
-// Cuts a field's values, up to `max`, where some rule begins or ends.
-template <class Value>
-std::vector<Interval<Value>> intervals(const std::vector<std::optional<Range<Value>>> &ranges,
-                                       Value max)
-{
-    std::vector<Value> starts{0};
-    for (const auto &r : ranges) {
-        if (!r)
-            continue;
-        starts.push_back(r->first);
-        if (r->last != max)
-            starts.push_back(r->last + 1);
-    }
-    std::sort(starts.begin(), starts.end());
-    starts.erase(std::unique(starts.begin(), starts.end()), starts.end());
-
-    std::vector<Interval<Value>> out;
-    const match_bits base = indifferent(ranges);
-    for (const Value start : starts)
-        out.push_back({start, base});
-    for (std::size_t i = 0; i < ranges.size(); ++i) {
-        if (!ranges[i])
-            continue;
-        auto at = std::lower_bound(starts.begin(), starts.end(), ranges[i]->first);
-        for (auto j = static_cast<std::size_t>(at - starts.begin());
-             j < starts.size() && starts[j] <= ranges[i]->last; ++j)
-            set_bit(out[j].bits, i);
-    }
-    return out;
-}
-
-// Gives equal vectors one class.
-class Classes
-{
-public:
-    explicit Classes(match_bits *table) : table_(table) {}
-
-    std::uint16_t of(const match_bits &bits)
-    {
-        auto [it, fresh] = known_.try_emplace(bits, static_cast<std::uint16_t>(known_.size()));
-        if (fresh)
-            table_[it->second] = bits;
-        return it->second;
-    }
-
-private:
-    struct Less {
-        bool operator()(const match_bits &a, const match_bits &b) const
-        {
-            return std::memcmp(&a, &b, sizeof a) < 0;
-        }
-    };
-    match_bits *table_;
-    std::map<match_bits, std::uint16_t, Less> known_;
-};
+using Rules = std::vector<Entry>;
 
 u128 number(const Address &a)
 {
@@ -111,117 +21,218 @@ u128 number(const Address &a)
     return u128{be64toh(b.high)} << 64 | be64toh(b.low);
 }
 
-std::optional<Range<u128>> range_of(const std::optional<Prefix> &prefix)
+constexpr u128 first_v4 = u128{0xffff} << 32; // of the mapped ones
+
+// What a rule's address allows of one family: none if the rule is about the other.
+template <class Key>
+Asked<Key> asked_address(const Match &match, const Field<Address> &field, int family)
 {
-    if (!prefix)
+    if (match.family && match.family != family)
+        return Ranges<Key>{};
+    if (!field.asked())
         return std::nullopt;
-    const unsigned length = prefix->length + (prefix->address.is_v4() ? 96 : 0);
-    const u128 host = length == 0 ? ~u128{0} : (u128{1} << (128 - length)) - 1;
-    const u128 first = number(prefix->address);
-    return Range<u128>{first, first | host};
+    Ranges<Key> out;
+    for (const auto &r : field.values()) {
+        u128 first = number(r.first), last = number(r.last);
+        if (family == 4) {
+            if (last < first_v4 || first > (first_v4 | 0xffffffff))
+                continue;
+            first = std::max(first, first_v4) - first_v4;
+            last = std::min(last, first_v4 | 0xffffffff) - first_v4;
+        }
+        out.push_back({static_cast<Key>(first), static_cast<Key>(last)});
+    }
+    return out;
 }
 
-std::optional<Range<std::uint32_t>> range_of(const std::optional<PortRange> &ports)
+template <class Value>
+Asked<std::uint32_t> asked(const Field<Value> &field)
 {
-    if (!ports)
+    if (!field.asked())
         return std::nullopt;
-    return Range<std::uint32_t>{ports->low, ports->high};
+    Ranges<std::uint32_t> out;
+    for (const auto &r : field.values())
+        out.push_back({r.first, r.last});
+    return out;
 }
 
-void fill(match_addr_table &table, const std::vector<std::optional<Range<u128>>> &ranges)
+Asked<std::uint32_t> asked(const TcpFlags &flags)
 {
-    static_assert(2 * MATCH_MAX_RULES + 1 <= MATCH_INTERVALS);
-    const auto parts = intervals(ranges, ~u128{0});
-    Classes classes(table.bits);
-    table.intervals = static_cast<__u32>(std::bit_ceil(parts.size()));
-    for (std::size_t i = 0; i < table.intervals; ++i) {
-        const auto &part = parts[std::min(i, parts.size() - 1)];
-        table.start[i] = {static_cast<__u64>(part.start >> 64), static_cast<__u64>(part.start)};
-        table.class_of[i] = classes.of(part.bits);
+    if (!flags.asked())
+        return std::nullopt;
+    Ranges<std::uint32_t> out;
+    for (std::uint32_t value = 0; value < 256; ++value)
+        if (flags.allows(static_cast<std::uint8_t>(value)))
+            out.push_back({value, value});
+    return normalized(out);
+}
+
+Asked<std::uint32_t> asked(const Interfaces &in, const Names &names)
+{
+    if (!in.asked())
+        return std::nullopt;
+    Ranges<std::uint32_t> out;
+    for (const auto &[name, number] : names.interfaces)
+        if (in.allows(name))
+            out.push_back({number, number});
+    return normalized(out);
+}
+
+Asked<std::uint32_t> asked(match_field field, const Match &m, const Names &names)
+{
+    switch (field) {
+    case MATCH_PROTO:
+        return asked(m.protocol);
+    case MATCH_SPORT:
+        return asked(m.sport);
+    case MATCH_DPORT:
+        return asked(m.dport);
+    case MATCH_ICMP:
+        return asked(m.icmp);
+    case MATCH_FLAGS:
+        return asked(m.tcp_flags);
+    case MATCH_IFACE:
+        return asked(m.in, names);
+    case MATCH_VLAN:
+        return asked(m.vlan);
+    case MATCH_DSCP:
+        return asked(m.dscp);
+    case MATCH_FRAG:
+        return asked(m.fragment);
+    case MATCH_LENGTH:
+        return asked(m.length);
+    default:
+        return std::nullopt;
     }
 }
 
-void fill(match_port_table &table, const std::vector<std::optional<Range<std::uint32_t>>> &ranges)
+bool is_of_ports(const SetUse &use)
 {
-    static_assert(2 * MATCH_MAX_RULES + 2 <= MATCH_INTERVALS); // one more for no port at all
-    const auto parts = intervals(ranges, std::uint32_t{MATCH_PORTS - 1});
-    Classes classes(table.bits);
-    classes.of(indifferent(ranges)); // the first: MATCH_NO_PORT
-    for (std::size_t i = 0; i < parts.size(); ++i) {
-        const std::uint32_t end = i + 1 < parts.size() ? parts[i + 1].start : MATCH_PORTS;
-        std::fill(table.class_of + parts[i].start, table.class_of + end, classes.of(parts[i].bits));
-    }
-}
-
-// The family is folded in here: IPv4's vectors leave out the rules for IPv6.
-void fill_protocols(match_tables &t, const std::vector<Entry> &rules)
-{
-    for (std::size_t i = 0; i < rules.size(); ++i) {
-        const Match &match = rules[i].match;
-        const unsigned low = match.protocol.value_or(0);
-        const unsigned high = match.protocol.value_or(255);
-        auto set = [&](match_bits *by_protocol, match_bits &any, match_bits &none) {
-            for (unsigned p = low; p <= high; ++p)
-                set_bit(by_protocol[p], i);
-            set_bit(any, i);
-            if (!match.protocol)
-                set_bit(none, i);
-        };
-        if (match.family != 6)
-            set(t.proto4, t.any_proto4, t.no_proto4);
-        if (match.family != 4)
-            set(t.proto6, t.any_proto6, t.no_proto6);
-    }
+    return use.key != SetKey::saddr && use.key != SetKey::daddr;
 }
 
 match_rule compiled(const Entry &from)
 {
-    int flags = 0;
-    if (from.match.sport || from.match.dport)
-        flags |= MATCH_RULE_PORTS;
-    if (from.match.protocol)
-        flags |= MATCH_RULE_PROTO;
-    return {from.action, static_cast<__u8>(flags), from.counter};
+    const Match &m = from.match;
+    match_rule out = from.rule;
+    out.flags = 0;
+    if (m.sport.asked() || m.dport.asked() || m.icmp.asked() || m.tcp_flags.asked() ||
+        std::any_of(m.sets.begin(), m.sets.end(), is_of_ports))
+        out.flags |= MATCH_RULE_TRANSPORT;
+    if (m.protocol.asked())
+        out.flags |= MATCH_RULE_PROTO;
+    return out;
+}
+
+// Tables of each address for each family; without, if no rule is about either.
+void add_addresses(Cells &cells, Vectors &vectors, const Rules &rules)
+{
+    for (const match_field which : {MATCH_SRC, MATCH_DST}) {
+        std::vector<Asked<std::uint32_t>> v4;
+        std::vector<Asked<u128>> v6;
+        bool used = false;
+        for (const auto &r : rules) {
+            const auto &field = which == MATCH_SRC ? r.match.src : r.match.dst;
+            used = used || field.asked() || (which == MATCH_SRC && r.match.family);
+            v4.push_back(asked_address<std::uint32_t>(r.match, field, 4));
+            v6.push_back(asked_address<u128>(r.match, field, 6));
+        }
+        if (!used)
+            continue;
+        const auto i4 = intervals(v4, vectors);
+        const auto i6 = intervals(v6, vectors);
+        const auto t4 = add_table(cells, i4);
+        const auto t6 = add_table(cells, i6);
+        cells.layout().addr4[which] = t4;
+        cells.layout().addr6[which] = t6;
+        cells.layout().uses |= 1U << which;
+    }
+}
+
+void add_fields(Cells &cells, Vectors &vectors, const Rules &rules, const Names &names)
+{
+    std::vector<std::uint32_t> tables(MATCH_FIELDS);
+    for (int f = MATCH_PROTO; f < MATCH_FIELDS; ++f) {
+        std::vector<Asked<std::uint32_t>> values;
+        bool used = false;
+        for (const auto &r : rules) {
+            values.push_back(asked(static_cast<match_field>(f), r.match, names));
+            used = used || values.back();
+        }
+        if (!used)
+            continue;
+        tables[static_cast<std::size_t>(f)] = add_table(cells, intervals(values, vectors));
+        cells.layout().uses |= 1U << f;
+    }
+    const auto cell = cells.add(tables);
+    cells.layout().table_cell = cell;
+}
+
+// A set that is used in several rules by the same key is looked up once.
+Result<> add_sets(Cells &cells, Vectors &vectors, const Rules &rules, const Names &names)
+{
+    std::map<std::pair<std::string, SetKey>, std::pair<Vector, Vector>> uses; // member, other
+    for (const auto &r : rules)
+        for (const auto &use : r.match.sets)
+            uses.try_emplace({use.set, use.key}, vectors.empty(), vectors.empty());
+    if (uses.size() > MATCH_MAX_SETS)
+        return bad_input("the rules use " + std::to_string(uses.size()) + " sets, at most " +
+                         std::to_string(MATCH_MAX_SETS) +
+                         " can be: put sets of the same use together");
+    std::vector<match_set_use> out;
+    for (auto &[key, vector] : uses) {
+        const auto number = names.sets.find(key.first);
+        if (number == names.sets.end())
+            return bad_input("there is no set @" + key.first);
+        for (std::size_t i = 0; i < rules.size(); ++i) {
+            bool member = true, other = true;
+            for (const auto &use : rules[i].match.sets) {
+                if (use.set != key.first || use.key != key.second)
+                    continue;
+                member = member && !use.negated;
+                other = other && use.negated;
+            }
+            vector.first.set(i, member);
+            vector.second.set(i, other);
+        }
+        match_set_use use{};
+        use.set = number->second;
+        use.key = static_cast<__u8>(key.second);
+        use.member_vector = vectors.store(vector.first);
+        use.other_vector = vectors.store(vector.second);
+        out.push_back(use);
+    }
+    const auto cell = cells.add(out);
+    cells.layout().sets = static_cast<__u32>(out.size());
+    cells.layout().set_cell = cell;
+    return Unit{};
 }
 
 } // namespace
 
-std::unique_ptr<match_tables> compile(const std::vector<Entry> &rules, const Default &otherwise)
+Result<Tables> compile(const std::vector<Entry> &rules, const match_rule &otherwise,
+                       const Names &names)
 {
-    assert(rules.size() <= MATCH_MAX_RULES);
-    auto tables = std::make_unique<match_tables>();
-    tables->rules = static_cast<__u32>(rules.size());
-    tables->words = static_cast<__u32>((rules.size() + 63) / 64);
+    if (rules.size() > MATCH_MAX_RULES)
+        return bad_input(std::to_string(rules.size()) + " rules are more than the " +
+                         std::to_string(MATCH_MAX_RULES) + " that can be");
+    Cells cells;
+    const std::size_t words = (rules.size() + 63) / 64;
+    Vectors vectors(cells, words);
+    cells.layout().rules = static_cast<__u32>(rules.size());
+    cells.layout().words = static_cast<__u32>(words);
+    add_addresses(cells, vectors, rules);
+    add_fields(cells, vectors, rules, names);
+    if (auto r = add_sets(cells, vectors, rules, names); !r)
+        return r.error();
 
-    std::vector<std::optional<Range<u128>>> src, dst;
-    std::vector<std::optional<Range<std::uint32_t>>> sport, dport;
-    for (std::size_t i = 0; i < rules.size(); ++i) {
-        const Match &match = rules[i].match;
-        src.push_back(range_of(match.src));
-        dst.push_back(range_of(match.dst));
-        sport.push_back(range_of(match.sport));
-        dport.push_back(range_of(match.dport));
-        tables->rule[i] = compiled(rules[i]);
-    }
-    fill(tables->src, src);
-    fill(tables->dst, dst);
-    fill(tables->sport, sport);
-    fill(tables->dport, dport);
-    fill_protocols(*tables, rules);
-    tables->rule[rules.size()] = {otherwise.action, 0, otherwise.counter};
-    return tables;
-}
-
-Result<> put_tables(int ruleset, const match_tables &tables)
-{
-    const Fd inner(bpf_map_create(BPF_MAP_TYPE_ARRAY, "match_tables", sizeof(__u32), sizeof tables,
-                                  1, nullptr));
-    if (!inner)
-        return sys_error("make room for the ruleset");
-    const __u32 zero = 0;
-    if (bpf_map_update_elem(inner.get(), &zero, &tables, BPF_ANY))
-        return sys_error("fill the ruleset");
-    return bpf::put_inner(ruleset, 0, inner.get());
+    std::vector<match_rule> compiled_rules;
+    for (const auto &r : rules)
+        compiled_rules.push_back(compiled(r));
+    compiled_rules.push_back(otherwise);
+    const auto cell = cells.add(compiled_rules);
+    cells.layout().rule_cell = cell;
+    return cells.take();
 }
 
 } // namespace evnf::match

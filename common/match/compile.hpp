@@ -1,35 +1,40 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Rules become the tables that the fast path reads.
+// Rules become the tables that the fast path reads, see abi/match.h.
 #pragma once
 
 #include <cstdint>
-#include <memory>
+#include <map>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "abi/match.h"
+#include "base/result.hpp"
 #include "match/match.hpp"
 
 namespace evnf::match
 {
 
-// A rule: what it matches, and the VNF's own numbers for what then is to happen.
+// A rule: what it matches, and the VNF's own numbers for what then is to happen. Its
+// flags are set here.
 struct Entry {
     Match match;
-    std::uint8_t action;
-    std::uint16_t counter;
+    match_rule rule;
 };
 
-// The numbers for packets that no rule matches.
-struct Default {
-    std::uint8_t action;
-    std::uint16_t counter;
+// What the names in rules stand for.
+struct Names {
+    std::vector<std::pair<std::string, unsigned>> interfaces; // with their numbers
+    std::map<std::string, std::uint16_t> sets;                // with theirs
 };
 
-// The tables of abi/match.h for rules in order of evaluation, at most MATCH_MAX_RULES.
-std::unique_ptr<match_tables> compile(const std::vector<Entry> &rules, const Default &otherwise);
+// A compiled ruleset: cells numbered from its first, whose id is not yet given.
+using Tables = std::vector<match_cell>;
 
-// Replaces the tables in an array of maps (bpf/lib/match.h) as a whole: a packet meets
-// the old ones or the new.
-Result<> put_tables(int ruleset, const match_tables &tables);
+// The tables for rules in order of evaluation; `otherwise` is the rule for packets that
+// none matches. Refused are more than MATCH_MAX_RULES rules, more than MATCH_MAX_SETS uses
+// of sets, and names that `names` does not have.
+Result<Tables> compile(const std::vector<Entry> &rules, const match_rule &otherwise,
+                       const Names &names = {});
 
 } // namespace evnf::match

@@ -32,17 +32,30 @@ struct Synonym {
     std::string_view theirs, ours;
 };
 
+// A word of other firewalls for which ours has no single other, and what to do.
+struct Hint {
+    std::string_view theirs, mend;
+};
+
 // What a kind of text is called, and what it may have besides the words of a match.
 struct Language {
     std::string_view name; // "rule"
-    std::span<const std::string_view> words;
-    std::span<const Synonym> synonyms;
-    std::string_view expected; // ends the list of what there is to choose from
+    std::span<const std::string_view> words = {};
+    std::span<const Synonym> synonyms = {};
+    std::span<const Hint> hints = {};
+    std::string_view expected = {}; // ends the list of what there is to choose from
 };
 
 // By blanks, but for what stands between double quotes. Refused are control
 // characters, quotes that do not end, and bytes that are not UTF-8.
 Result<std::vector<Word>> split_words(std::string_view text, const Language &language);
+
+// Whether it can name a set, or an owner of rules: a letter, and up to 62 letters, digits,
+// _, - or .
+bool is_name(std::string_view word);
+
+// "@NAME" in a text that uses the set: the first, for an error about it.
+Word set_in(std::string_view text, std::string_view name);
 
 // The number of a protocol that is a word of its own, such as tcp.
 std::optional<std::uint8_t> named_protocol(std::string_view word);

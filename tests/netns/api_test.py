@@ -18,6 +18,10 @@ CALLS = [
     ("post", "/v1/efw/rules", {"rule": "tcp dport 80 accept"}, 409),
     ("post", "/v1/efw/rules", {"rule": "tcp dprt 80 accept"}, 400),
     ("post", "/v1/efw/rules", {"rules": 1}, 400),
+    ("post", "/v1/efw/rules", {"rule": "udp dport 7 drop", "ttl": 600, "owner": "web"}, 200),
+    ("put", "/v1/efw/rules", {"rules": ["udp dport 8 drop"], "owner": "web"}, 200),
+    ("put", "/v1/efw/rules", {"rules": ["udp dprt 8 drop"]}, 400),
+    ("put", "/v1/efw/rules", {"rules": [], "owner": "web"}, 200),
     ("post", "/v1/elb/services", {"address": VIP, "port": 80, "protocol": "tcp"}, 200),
     ("post", "/v1/elb/services", {"address": VIP, "port": 80, "protocol": "tcp"}, 409),
     ("post", "/v1/elb/services", {"address": VIP, "port": 0, "protocol": "tcp"}, 400),
@@ -102,6 +106,10 @@ class ApiTest(LabCase):
         """Holds a value against a schema: the part of JSON Schema that the file uses."""
         if "$ref" in schema:
             schema = self.document["components"]["schemas"][schema["$ref"].rsplit("/", 1)[1]]
+        for one in schema.get("oneOf", []):
+            known = self.document["components"]["schemas"][one["$ref"].rsplit("/", 1)[1]]
+            if set(known["required"]) <= set(value):
+                return self.check(value, known, at)
         kinds = {"object": dict, "array": list, "string": str, "boolean": bool,
                  "integer": int, "number": (int, float)}
         self.assertIsInstance(value, kinds[schema["type"]], at)
@@ -123,9 +131,11 @@ class ApiTest(LabCase):
             status, text = self.call(method, path, body)
             self.assertEqual(status, wanted, f"{method} {path}: {text}")
             content = operation["responses"][str(status)]["content"]
-            if "application/json" in content:
-                self.check(json.loads(text), content["application/json"]["schema"],
-                           f"{method} {path}")
+            values = {"application/json": [text],
+                      "application/x-ndjson": [line for line in text.splitlines() if line]}
+            for kind, described in content.items():
+                for value in values.get(kind, []):
+                    self.check(json.loads(value), described["schema"], f"{method} {path}")
         # Nothing that is described was left out, but for failures of the system.
         described = {(method, path, status)
                      for path, operations in self.document["paths"].items()
@@ -186,7 +196,8 @@ class ApiTest(LabCase):
 
         def complete(*words):
             return self.lab.run(["bash", "-c", script, "bash", "evnf", *words]).stdout.split()
-        self.assertEqual(complete("efw", "rule", ""), ["add", "del", "list"])
+        self.assertEqual(complete("efw", "rule", ""),
+                         ["add", "del", "list", "replace"])
         self.assertEqual(complete("efw", "rule", "d"), ["del"])
         self.assertEqual(complete("e"), ["efw", "elb"])
         self.assertEqual(complete("chain", ""),

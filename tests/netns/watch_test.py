@@ -4,6 +4,7 @@
 them; one watches at a time, whoever is killed; and traffic does not notice."""
 import collections
 import json
+import os
 import re
 import shutil
 import signal
@@ -360,6 +361,52 @@ class CaptureTest(WatchCase):
         self.wait_for(ended)
         self.assertEqual((capture.returncode, capture.stderr.read()), (0, b""))
 
+    def flood(self, watcher, frame, count):
+        """Drops more than the ring holds while the watcher sleeps; gives how many."""
+        watcher.send_signal(signal.SIGSTOP)
+        self.send([frame] * count)
+        watcher.send_signal(signal.SIGCONT)
+        dropped = self.reason("in", "efw", "rule_drop")
+        self.assertGreater(dropped, count * 9 // 10)
+        return dropped
+
+    def test_a_slow_capture(self):
+        file = self.lab.dir / "flood.pcapng"
+        capture = self.watch("capture", "--stage", "efw", "--when", "dropped", "-w", file,
+                             text=False)
+        os.set_blocking(capture.stderr.fileno(), False)
+        large, last = self.frame(9, bytes(1472)), self.frame(9, b"last")
+        dropped = self.flood(capture, large, 6000)
+        said = b""
+        lost = 0
+
+        def captured():
+            try:
+                return [frame for frame, _ in read_pcapng(file.read_bytes())]
+            except (ValueError, struct.error):
+                return []  # the last has not come whole
+
+        def all_is_told():
+            nonlocal said, lost
+            said += capture.stderr.read() or b""
+            told = re.findall(rb"evnf: (\d+) packets were not captured so far: they come", said)
+            lost = int(told[-1]) if told else 0
+            return len(captured()) + lost == dropped
+        self.wait_for(all_is_told, 10)
+        self.assertGreater(lost, 0)
+        self.send([last])
+        self.wait_for(lambda: captured()[-1:] == [last])
+        self.assertEqual(captured(), [large] * (dropped - lost) + [last])
+
+    def test_a_slow_trace(self):
+        for words, lost in (([], r"evnf: (\d+) steps of packets were not shown so far: they come"),
+                            (["--json"], r'\{"lost":(\d+)\}')):
+            trace = self.watch(*words, "trace", "--stage", "efw", "--when", "dropped")
+            self.flood(trace, self.frame(9, b"small"), 40000)
+            with self.assertRaises(subprocess.TimeoutExpired):
+                trace.communicate(timeout=2)
+            self.assertRegex(self.kill(trace)[1].splitlines()[-1], lost)
+
 
 class TurnsTest(WatchCase):
     def watch_once(self):
@@ -386,6 +433,38 @@ class TurnsTest(WatchCase):
         self.kill(trace, signal.SIGKILL)
         self.wait_for(lambda: self.stage_program("in/efw") == size, 3)
         self.watch_once()
+
+    def test_a_killed_measurement(self):
+        size = self.stage_program("in/efw")
+        measuring = self.watch("chain", "plan", "--measure", 60)
+        self.assertIn(BUSY, self.lab.evnf("trace", check=False).stderr)
+        self.assertIsNone(measuring.poll())
+        self.kill(measuring, signal.SIGKILL)
+        killed = time.monotonic()
+        self.lab.evnf("chain", "plan", "--measure", 1)
+        self.assertLess(time.monotonic() - killed, 2.5)
+        self.wait_for(lambda: self.stage_program("in/efw") == size, 3)
+        self.watch_once()
+
+    # The server must not keep back, to compress it, what tells that the client is gone.
+    def test_a_killed_measurement_that_takes_compressed(self):
+        size = self.stage_program("in/efw")
+        measuring = subprocess.Popen(
+            ["curl", "-s", "--compressed", "--unix-socket",
+             self.lab.dir / f"run/{self.lab.name}.sock", "http://evnf/v1/times?seconds=60"],
+            stdout=subprocess.DEVNULL)
+        self.lab.processes.append(measuring)
+        self.wait_for(lambda: self.stage_program("in/efw") > size)
+        measuring.kill()
+        measuring.wait()
+        self.wait_for(lambda: self.stage_program("in/efw") == size, 3)
+
+    def test_a_daemon_that_ends_while_it_measures(self):
+        measuring = self.watch("chain", "plan", "--measure", 60)
+        self.lab.stop_daemon()
+        _, err = measuring.communicate(timeout=5)
+        self.assertEqual(measuring.returncode, 1)
+        self.assertRegex(err, "no evnfd listens on|is gone")
 
     def test_a_killed_daemon(self):
         size = self.stage_program("in/efw")

@@ -10,7 +10,8 @@
 
 #include "classify.skel.h"
 #include "support/chain.hpp"
-#include "support/efw_model.hpp"
+#include "support/interfaces.hpp"
+#include "support/packets.hpp"
 #include "support/stage_bench.hpp"
 #include "vnfs/classify/abi.h"
 #include "vnfs/vnf.hpp"
@@ -36,17 +37,17 @@ std::vector<efw::Rule> any_conditions(model::Random &random)
     while (out.size() < n) {
         efw::Rule r;
         r.match = model::any_match(random);
-        if (seen.insert(text_of(r.match)).second)
+        if (seen.insert(match::text_of(r.match)).second)
             out.push_back(r);
     }
     return out;
 }
 
 // The number of the rule that decides. What cannot be seen does not match.
-unsigned decide(const std::vector<efw::Rule> &rules, const pkt &p)
+unsigned decide(const std::vector<efw::Rule> &rules, const pkt &p, const model::World &world)
 {
     for (unsigned i = 0; i < rules.size(); ++i)
-        if (model::look(rules[i].match, p) == model::Seen::yes)
+        if (model::look(rules[i].match, p, world) == model::Seen::yes)
             return i;
     return CLASSIFY_MAX_RULES;
 }
@@ -56,6 +57,7 @@ unsigned decide(const std::vector<efw::Rule> &rules, const pkt &p)
 TEST_CASE("a packet goes the way of the first rule that matches")
 {
     model::Random random(21);
+    const model::World world{test_interfaces(), {}};
     StageBench bench("classify", section_of({}));
     std::array<unsigned, CLASSIFY_MAX_RULES + 1> ways{};
     unsigned ran = 0, passed_over = 0;
@@ -63,17 +65,17 @@ TEST_CASE("a packet goes the way of the first rule that matches")
         const auto rules = any_conditions(random);
         std::vector<std::string> texts;
         for (const auto &r : rules)
-            texts.push_back(text_of(r.match));
+            texts.push_back(match::text_of(r.match));
         const json section = section_of(texts);
         must(bench.fast_path().apply(section));
         for (int i = 0; i < 20; ++i, ++ran) {
-            const pkt p = model::any_packet(random, rules);
-            const unsigned way = decide(rules, p);
+            const pkt p = model::any_packet(random, rules, world);
+            const unsigned way = decide(rules, p, world);
             INFO("round " << round << " packet " << i << ": " << section.dump());
             bench.check_packet(VNF_REASON(VERDICT_NEXT, way), p);
             ++ways[way];
             for (unsigned before = 0; before < std::min<std::size_t>(way, rules.size()); ++before)
-                passed_over += model::look(rules[before].match, p) == model::Seen::unseen;
+                passed_over += model::look(rules[before].match, p, world) == model::Seen::unseen;
         }
     }
     CHECK(ran == 20000);

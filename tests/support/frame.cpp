@@ -124,12 +124,13 @@ Bytes build(const Frame &f)
     }
     put16(b, f.ethertype ? f.ethertype : v6 ? 0x86dd : 0x0800);
     if (v6) {
-        b.insert(b.end(), {0x60, 0, 0, 0});
+        b.insert(b.end(), {static_cast<std::uint8_t>(0x60 | f.tos >> 4),
+                           static_cast<std::uint8_t>(f.tos << 4), 0, 0});
         put16(b, at.end - at.l3 - 40);
         b.push_back(f.ext.empty() ? f.proto : f.ext[0].number);
         b.push_back(f.ttl);
     } else {
-        b.insert(b.end(), {static_cast<std::uint8_t>(0x40 | (5 + f.ip_options / 4)), 0});
+        b.insert(b.end(), {static_cast<std::uint8_t>(0x40 | (5 + f.ip_options / 4)), f.tos});
         put16(b, at.end - at.l3);
         put16(b, 0x1234);
         put16(b, f.frag);
@@ -227,6 +228,7 @@ Frame random_frame(Random &r)
     f.tcp_options = roll(r, 3) * 4;
     f.icmp_type = static_cast<std::uint8_t>(roll(r, 13));
     f.ttl = static_cast<std::uint8_t>(r());
+    f.tos = static_cast<std::uint8_t>(r());
     if (!v6 && roll(r, 4) == 0)
         f.ip_options = roll(r, 11) * 4;
     if (!v6 && roll(r, 4) == 0)

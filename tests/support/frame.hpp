@@ -35,6 +35,7 @@ struct Frame {
     std::string src = "192.0.2.1";
     std::string dst = "198.51.100.1";
     std::uint8_t ttl = 64;
+    std::uint8_t tos = 0;         // or the traffic class
     std::size_t ip_options = 0;   // bytes of IPv4 options, a multiple of 4
     std::uint16_t frag = 0;       // IPv4: the flags and offset word
     std::vector<ExtHeader> ext{}; // IPv6

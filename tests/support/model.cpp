@@ -203,6 +203,7 @@ unsigned ipv4(pkt &p, View v, std::size_t at)
     v.end = at + total;
     p.l3_end = static_cast<__u16>(v.end);
     p.ttl = v.frame[at + 8];
+    p.tos = v.frame[at + 1];
     p.flow.family = 4;
     p.flow.proto = v.frame[at + 9];
     p.flow.saddr = v4_at(v, at + 12);
@@ -232,6 +233,7 @@ unsigned ipv6(pkt &p, View v, std::size_t at)
     v.end = at + 40 + v.u16(at + 4);
     p.l3_end = static_cast<__u16>(v.end);
     p.ttl = v.frame[at + 7];
+    p.tos = static_cast<__u8>(v.u16(at) >> 4);
     p.flow.family = 6;
     p.flow.saddr = v6_at(v, at + 8);
     p.flow.daddr = v6_at(v, at + 24);
@@ -300,6 +302,7 @@ std::string difference(const Parsed &model, const pkt &seen)
     number("icmp_type", m.icmp_type, seen.icmp_type);
     number("icmp_code", m.icmp_code, seen.icmp_code);
     number("ttl", m.ttl, seen.ttl);
+    number("tos", m.tos, seen.tos);
     number("flags", m.flags, seen.flags);
     flow("flow", m.flow, seen.flow);
     if (m.flags & PKT_F_QUOTED) {

@@ -42,14 +42,7 @@ public:
             std::memcpy(cpu.bytes, &p, sizeof p);
         const __u32 zero = 0;
         REQUIRE(bpf_map_update_elem(must(maps_.fd("pkt_scratch")), &zero, scratch_.data(), 0) == 0);
-        std::array<char, 64> frame{};
-        bpf_test_run_opts opts{};
-        opts.sz = sizeof opts;
-        opts.data_in = frame.data();
-        opts.data_size_in = frame.size();
-        opts.repeat = static_cast<int>(repeat);
-        REQUIRE(bpf_prog_test_run_opts(fast_path_->program(), &opts) == 0);
-        return opts.retval;
+        return run_program(fast_path_->program(), repeat);
     }
 
     [[nodiscard]] counter reason(__u32 r) const
@@ -74,10 +67,31 @@ public:
     }
 
 protected:
-    [[nodiscard]] const bpf::MapSet &maps() const { return maps_; }
+    static constexpr __u32 slot = 1;
+
+    [[nodiscard]] bpf::MapSet &maps() { return maps_; }
+
+    // Lets other programs hand packets to the stage.
+    void put_stage()
+    {
+        auto programs = must(bpf::Map<__u32, __u32>::bind(maps_, "slot_programs"));
+        must(programs.put(slot, static_cast<__u32>(fast_path_->program())));
+    }
+
+    static __u32 run_program(int program, unsigned repeat)
+    {
+        std::array<char, 64> frame{};
+        bpf_test_run_opts opts{};
+        opts.sz = sizeof opts;
+        opts.data_in = frame.data();
+        opts.data_size_in = frame.size();
+        opts.repeat = static_cast<int>(repeat);
+        REQUIRE(bpf_prog_test_run_opts(program, &opts) == 0);
+        return opts.retval;
+    }
 
 private:
-    static constexpr __u32 slot = 1, next_slot = 2;
+    static constexpr __u32 next_slot = 2;
 
     static Fd transmitter()
     {

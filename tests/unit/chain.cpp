@@ -69,6 +69,11 @@ TEST_CASE("paths become places")
                 "web: elb -> out; rest: edge -> out") ==
           "eth0>split eth1>elb split:elb|edge elb:out edge:out ");
     CHECK(shape("in(e)->x;x:y;y:host") == "e>host ");
+    CHECK(shape("in(e) -> { tcp dport {80,443} -> efw -> out; otherwise -> out }") ==
+          "e>split split:efw|out efw:out ");
+    CHECK(shape("in(e) -> { tcp dport != {\n80,\n443 } -> efw { otherwise -> out }; "
+                "saddr { 10.0.0.1 } -> drop; otherwise -> out }") ==
+          "e>split split:efw|drop|out efw:out ");
 }
 
 TEST_CASE("each output leads where its arm says")
@@ -111,6 +116,12 @@ TEST_CASE("a wrong chain is refused at the word")
               .starts_with("[dprt] 'dprt' is not a word of a condition"));
     CHECK(refusal("in(eth0) -> { udp -> out; tcp dport x -> out; otherwise -> drop }")
               .starts_with("[x] 'x' is not a port"));
+    CHECK(refusal("in(eth0) -> { tcp dport { 80, x } -> out; otherwise -> drop }")
+              .starts_with("[x] 'x' is not a port"));
+    CHECK(refusal("in(eth0) -> { tcp dport { 80 -> out; otherwise -> drop }")
+              .starts_with("[tcp] an arm is a condition"));
+    CHECK(refusal("in(eth0) -> { saddr @x -> out; otherwise -> drop }")
+              .starts_with("[@x] conditions have no sets"));
     CHECK(refusal("in(eth0) -> {}").starts_with("[{] the block is empty"));
     CHECK(refusal("in(eth0) -> { tcp }").starts_with("[tcp] an arm is a condition"));
     CHECK(refusal("in(eth0) -> { tcp -> out; otherwise -> out } -> efw")

@@ -108,11 +108,17 @@ TEST_CASE("what a load balancer has rewritten cannot be matched behind it")
           "192.0.2.10 tcp dport 80 accept' asks for service tcp 192.0.2.10:80, which has another "
           "destination by then; put 'efw' before 'elb', or match what it writes");
     CHECK(refusal({before}, efw("ip daddr 192.0.2.10 tcp dport 80 accept")) == "accepted");
+    CHECK(refusal({behind}, efw("ip daddr 192.0.2.10/32 tcp dport {80} length 40 accept")) !=
+          "accepted");
     // Only what can never match is refused.
     for (const auto *rule :
          {"ip daddr 192.0.2.10 tcp dport 81 accept", "ip daddr 192.0.2.10 udp dport 80 accept",
           "ip daddr 192.0.2.10 tcp dport 80-81 accept", "ip daddr 192.0.2.10 accept",
-          "ip daddr 192.0.2.0/24 tcp dport 80 accept", "tcp dport 80 accept"})
+          "ip daddr 192.0.2.0/24 tcp dport 80 accept", "tcp dport 80 accept",
+          "ip daddr { 192.0.2.10, 192.0.2.12 } tcp dport 80 accept",
+          "ip daddr != 192.0.2.10 tcp dport 80 accept",
+          "ip daddr 192.0.2.10 tcp dport != 80 accept",
+          "ip daddr 192.0.2.10 protocol { tcp, udp } dport 80 accept"})
         CHECK(refusal({behind}, efw(rule)) == "accepted");
 
     const std::string block = "{ ip daddr 192.0.2.10 tcp dport 80 -> drop; otherwise -> out }";

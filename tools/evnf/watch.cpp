@@ -137,26 +137,44 @@ struct Options {
     }
 };
 
-// Reads the daemon's records until `take` has enough. The first words of an error are the
-// filter's.
-void watch(const Watcher &w, const Options &o, std::uint32_t snap,
+// `what` were lost: "packets were not captured".
+void tell_lost(const Watcher &w, std::uint64_t n, const char *what)
+{
+    if (w.as_json())
+        std::cerr << json{{"lost", n}}.dump() + "\n";
+    else
+        std::cerr << "evnf: " + std::to_string(n) + " " + what +
+                         " so far: they come faster than they are read; ask for fewer with a "
+                         "filter, --stage or --when\n";
+}
+
+// Reads the daemon's records until `take` has enough, and tells of those that were lost. The
+// first words of an error are the filter's.
+void watch(const Watcher &w, const Options &o, std::uint32_t snap, const char *lost,
            const std::function<bool(const json &)> &take, const std::function<bool()> &begun = {})
 {
     auto socket = w.socket();
     if (!socket)
         return w.fail(socket.error(), "");
-    if (auto r = stream_api(*socket, o.path(snap), take, begun); !r)
+    const auto take_line = [&](const json &line) {
+        if (!line.contains("lost"))
+            return take(line);
+        tell_lost(w, line["lost"], lost);
+        return true;
+    };
+    if (auto r = stream_api(*socket, o.path(snap), take_line, begun); !r)
         w.fail(r.error(), r.error().where == "/filter" ? o.filter() : "");
 }
 
 void trace(const Watcher &w, const Options &o)
 {
+    constexpr auto lost = "steps of packets were not shown";
     if (!w.as_json()) {
         Ways ways(o.count, o.whole_ways());
-        return watch(w, o, 0, [&](const json &r) { return ways.take(r); });
+        return watch(w, o, 0, lost, [&](const json &r) { return ways.take(r); });
     }
     std::size_t left = o.count;
-    watch(w, o, 0, [&](const json &r) {
+    watch(w, o, 0, lost, [&](const json &r) {
         std::cout << r.dump() << std::endl;
         return left == 0 || (o.whole_ways() && r["verdict"] == "next") || --left > 0;
     });
@@ -191,7 +209,7 @@ void capture(const Watcher &w, const Options &o)
         ++written;
         return static_cast<bool>(out) && (o.count == 0 || written < o.count);
     };
-    watch(w, o, snap_all, take, begun);
+    watch(w, o, snap_all, "packets were not captured", take, begun);
     if (!out && o.file != "-")
         return w.fail(sys_error("write " + o.file, failed ? failed : errno), "");
     if (pcap && o.file != "-")

@@ -3,6 +3,7 @@
 #include "base/text.hpp"
 #include "classify.skel.h"
 #include "match/compile.hpp"
+#include "match/store.hpp"
 #include "vnfs/classify/abi.h"
 #include "vnfs/classify/section.hpp"
 
@@ -14,22 +15,29 @@ namespace
 
 using Skeleton = bpf::Skeleton<classify_bpf>;
 
+// A few rules need little.
+constexpr std::size_t table_bytes = 256 * 1024;
+
 class ClassifyFastPath : public FastPath
 {
 public:
-    explicit ClassifyFastPath(Skeleton skel) : skel_(std::move(skel)) {}
+    ClassifyFastPath(Skeleton skel, match::Store store)
+        : skel_(std::move(skel)),
+          store_(std::move(store))
+    {
+    }
 
     [[nodiscard]] int program() const override { return bpf_program__fd(skel_->progs.classify); }
 
     Result<> apply(const json &section) override
     {
         std::vector<match::Entry> rules;
-        for (auto &match : rules_of(section)) {
-            const auto number = static_cast<std::uint8_t>(rules.size());
-            rules.push_back({std::move(match), number, 0});
-        }
-        const auto tables = match::compile(rules, {CLASSIFY_MAX_RULES, 0});
-        return match::put_tables(bpf_map__fd(skel_->maps.classify_ruleset), *tables);
+        for (auto &match : rules_of(section))
+            rules.push_back({std::move(match), {.action = static_cast<__u8>(rules.size())}});
+        auto tables = match::compile(rules, {.action = CLASSIFY_MAX_RULES}, {interfaces(), {}});
+        if (!tables)
+            return tables.error();
+        return store_.put(*std::move(tables));
     }
 
     // What each rule has matched is in the counters of the slot.
@@ -41,15 +49,21 @@ public:
 
 private:
     Skeleton skel_;
+    match::Store store_;
 };
 
 Result<std::unique_ptr<FastPath>> load(bpf::MapSet &maps, const json &section,
                                        const json & /*running*/)
 {
+    if (auto r = match::prepare(maps, table_bytes, 0); !r)
+        return r.error();
     auto skel = Skeleton::load(maps);
     if (!skel)
         return skel.error();
-    auto fast_path = std::make_unique<ClassifyFastPath>(*std::move(skel));
+    auto store = match::Store::bind(maps);
+    if (!store)
+        return store.error();
+    auto fast_path = std::make_unique<ClassifyFastPath>(*std::move(skel), *std::move(store));
     if (auto r = fast_path->apply(section); !r)
         return r.error();
     return std::unique_ptr<FastPath>(std::move(fast_path));

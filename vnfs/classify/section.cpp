@@ -16,10 +16,14 @@ Result<std::string> canonical_text(const json &item, const std::string &where)
 {
     if (!item.is_string())
         return bad_input("a rule is a string such as \"tcp dport 80\"", where);
-    auto match = match::parse_match(item.get<std::string>());
-    if (match)
+    const auto text = item.get<std::string>();
+    auto match = match::parse_match(text);
+    if (match && match->sets.empty())
         return text_of(*match);
-    Error e = match.error();
+    Error e = match ? at(match::set_in(text, match->sets[0].set),
+                         "conditions have no sets: write the values out, as { 80, 443 }, or match "
+                         "the set in a rule of efw")
+                    : match.error();
     e.where = where;
     return e;
 }

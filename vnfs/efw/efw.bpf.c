@@ -1,19 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* efw: the firewall's fast path.
  *
- *   packet -> first rule -> count -> accept: next | drop | slow: netfilter
- *                      `-- its ports (or protocol) cannot be seen: slow
+ *   packet -> first rule -> a token for it? -> count -> accept: next | drop | slow: netfilter
+ *                  ^   |         `-- no            `-- count only
+ *                  |   |              `----- next rule -----'
+ *                  |   `-- its ports (or protocol) cannot be seen: slow
  */
 #include "lib/match.h"
 #include "lib/stage.h"
 #include "vnfs/efw/abi.h"
-
-struct {
-    __uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
-    __uint(max_entries, 1);
-    __type(key, __u32);
-    __array(values, struct match_tables_map);
-} efw_ruleset SEC(".maps");
+#include "vnfs/efw/limit.h"
 
 /* By match_rule.counter. A rule keeps its counter while other rules come and go. */
 struct {
@@ -31,6 +27,8 @@ static __always_inline __u32 reason_of(__u8 action, bool is_default)
         return is_default ? EFW_NEXT_DEFAULT : NEXT;
     case EFW_SLOW:
         return is_default ? EFW_SLOW_DEFAULT : EFW_SLOW_RULE;
+    case EFW_REJECT:
+        return EFW_DROP_REJECT;
     default:
         return is_default ? EFW_DROP_DEFAULT : EFW_DROP_RULE;
     }
@@ -38,19 +36,24 @@ static __always_inline __u32 reason_of(__u8 action, bool is_default)
 
 STAGE(efw)
 {
-    struct match_tables *t = match_tables_in(&efw_ruleset);
-    struct match_rule *rule;
-    __u32 i;
+    struct match m;
 
-    if (!t)
+    if (!match_first(p, &m, MATCH_DECIDE))
         return EFW_DROP_NO_TABLES;
-    i = match_decide(t, p);
-    if (i > MATCH_MAX_RULES)
-        return match_unknown_reason(p);
-    rule = &t->rule[i];
-    count(&efw_counters, rule->counter, p->len);
-    trace_detail(p, rule->counter + 1);
-    return reason_of(rule->action, i == t->rules);
+    for (int step = 0; step < EFW_MAX_STEPS; step++) {
+        const struct match_rule *rule = match_rule(&m);
+
+        if (!rule)
+            return match_unknown_reason(p);
+        if (limit_allows(p, rule)) {
+            count(&efw_counters, rule->counter, p->len);
+            trace_detail(p, rule->counter + 1);
+            if (rule->action != EFW_COUNT)
+                return reason_of(rule->action, m.rule == m.rules);
+        }
+        match_next(p, &m, MATCH_DECIDE);
+    }
+    return EFW_SLOW_STEPS;
 }
 
 char LICENSE[] SEC("license") = "GPL";

@@ -5,7 +5,9 @@
 #include "base/text.hpp"
 #include "efw.skel.h"
 #include "match/compile.hpp"
+#include "match/store.hpp"
 #include "vnfs/efw/section.hpp"
+#include "vnfs/efw/section_sets.hpp"
 
 namespace evnf::efw
 {
@@ -16,13 +18,48 @@ namespace
 using Skeleton = bpf::Skeleton<efw_bpf>;
 using Counters = bpf::PerCpuCounters<counter>;
 
+// What abi.h says of a rule.
+match_rule compiled(const SectionRule &from)
+{
+    match_rule out{.action = from.rule.action, .counter = from.counter};
+    if (const auto &limit = from.rule.limit) {
+        out.options = static_cast<__u16>(EFW_LIMITED | (limit->over ? EFW_OVER : 0) |
+                                         (limit->per_source ? EFW_PER_SOURCE : 0));
+        out.period = std::uint64_t{limit->seconds} * 1'000'000'000 / limit->packets;
+        out.number[0] = limit->burst;
+    }
+    return out;
+}
+
+match_rule compiled(efw_action otherwise)
+{
+    return {.action = otherwise, .counter = default_counter};
+}
+
+match::Names names(const json &section)
+{
+    match::Names out{interfaces(), {}};
+    for (const auto &set : declared_sets(section))
+        out.sets[set.name] = set.number;
+    return out;
+}
+
+// Room for the elements of all sets.
+std::size_t most_elements(const json &section)
+{
+    std::size_t out = 0;
+    for (const auto &set : declared_sets(section))
+        out += set.size;
+    return out;
+}
+
 class EfwFastPath : public FastPath
 {
 public:
-    EfwFastPath(Skeleton skel, Counters counters, int ruleset)
+    EfwFastPath(Skeleton skel, Counters counters, match::Store store)
         : skel_(std::move(skel)),
           counters_(counters),
-          ruleset_(ruleset)
+          store_(std::move(store))
     {
     }
 
@@ -41,15 +78,17 @@ public:
         std::vector<match::Entry> rules;
         std::set<unsigned> counting;
         for (const auto &r : ordered_rules(section)) {
-            rules.push_back({r.rule.match, r.rule.action, r.counter});
+            rules.push_back({r.rule.match, compiled(r)});
             counting.insert(r.counter);
         }
+        auto tables = match::compile(rules, compiled(default_action(section)), names(section));
+        if (!tables)
+            return tables.error();
         for (const unsigned counter : counting)
             if (!counting_.contains(counter))
                 if (auto r = counters_.clear(counter); !r)
                     return r;
-        const auto tables = match::compile(rules, {default_action(section), default_counter});
-        if (auto r = match::put_tables(ruleset_, *tables); !r)
+        if (auto r = store_.put(*std::move(tables)); !r)
             return r;
         counting_ = std::move(counting);
         return Unit{};
@@ -61,14 +100,20 @@ public:
         json rules = json::array();
         for (const auto &r : ordered_rules(section)) {
             const counter c = counters_.sum(r.counter);
-            rules.push_back({{"id", r.id},
-                             {"rule", text_of(r.rule)},
-                             {"priority", r.rule.priority},
-                             {"action", std::string(action_text(r.rule.action))},
-                             {"packets", c.packets},
-                             {"bytes", c.bytes}});
+            json row{{"id", r.id},
+                     {"rule", text_of(r.rule)},
+                     {"priority", r.rule.priority},
+                     {"action", std::string(action_text(r.rule.action))},
+                     {"packets", c.packets},
+                     {"bytes", c.bytes}};
+            if (!r.owner.empty())
+                row["owner"] = r.owner;
+            if (r.expires)
+                row["expires"] = *r.expires;
+            rules.push_back(std::move(row));
         }
         return {{"default", section["default"]},
+                {"memory", {{"used", store_.used()}, {"room", store_.room()}}},
                 {"default_packets", otherwise.packets},
                 {"default_bytes", otherwise.bytes},
                 {"rules", std::move(rules)}};
@@ -96,22 +141,25 @@ public:
 private:
     Skeleton skel_;
     Counters counters_;
-    int ruleset_;                 // the outer map
+    match::Store store_;
     std::set<unsigned> counting_; // counters in use by the rules in force
 };
 
 Result<std::unique_ptr<FastPath>> load(bpf::MapSet &maps, const json &section, const json &running)
 {
+    const auto memory = section["memory"].get<std::size_t>() * 1024 * 1024;
+    if (auto r = match::prepare(maps, memory, most_elements(section)); !r)
+        return r.error();
     auto skel = Skeleton::load(maps);
     if (!skel)
         return skel.error();
     auto counters = Counters::bind(maps, "efw_counters");
     if (!counters)
         return counters.error();
-    auto ruleset = maps.fd("efw_ruleset");
-    if (!ruleset)
-        return ruleset.error();
-    auto fast_path = std::make_unique<EfwFastPath>(*std::move(skel), *counters, *ruleset);
+    auto store = match::Store::bind(maps);
+    if (!store)
+        return store.error();
+    auto fast_path = std::make_unique<EfwFastPath>(*std::move(skel), *counters, *std::move(store));
     fast_path->adopt(running);
     if (auto r = fast_path->apply(section); !r)
         return r.error();

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // A rule of the firewall: what people write, and what it means.
 //
-//   [priority N] MATCH accept|drop|slow [comment "text"]
+//   [priority N] MATCH [limit rate [over] N/UNIT [burst N] [per saddr]] [log [sample N]]
+//     accept|drop|slow|reject|count [name "text"] [comment "text"]
 //
-// MATCH as in match/match.hpp; the priority may stand anywhere before the action.
+// MATCH as in match/match.hpp; the priority may stand anywhere before the action. UNIT is
+// second, minute, hour or day.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -17,14 +20,30 @@
 namespace evnf::efw
 {
 
+// A token bucket, as nft's: it holds `burst` packets and is filled with `packets` in each
+// `seconds`. A packet that finds no token does not match the rule; with `over` none other
+// does.
+struct Limit {
+    std::uint32_t packets = 0;
+    std::uint32_t seconds = 1;
+    std::uint32_t burst = 5;
+    bool over = false;
+    bool per_source = false; // a bucket for each source address
+
+    friend bool operator==(const Limit &, const Limit &) = default;
+};
+
 struct Rule {
     static constexpr unsigned default_priority = 100;
     static constexpr unsigned max_priority = 65535;
-    static constexpr std::size_t max_comment = 128; // bytes, as in nft
+    static constexpr std::size_t max_comment = 128; // bytes, as in nft; of a name too
 
     unsigned priority = default_priority; // the lower is met first
     match::Match match;
+    std::optional<Limit> limit;
+    unsigned log_sample = 0; // logs one in so many packets; 0: none
     efw_action action = EFW_DROP;
+    std::string name; // as logs and counters show it
     std::string comment;
 
     friend bool operator==(const Rule &, const Rule &) = default;

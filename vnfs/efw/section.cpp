@@ -2,11 +2,14 @@
 #include "vnfs/efw/section.hpp"
 
 #include <algorithm>
-#include <map>
+#include <ctime>
 #include <set>
+#include <unordered_set>
 
 #include "abi/match.h"
 #include "base/text.hpp"
+#include "vnfs/efw/section_rules.hpp"
+#include "vnfs/efw/section_sets.hpp"
 
 namespace evnf::efw
 {
@@ -14,180 +17,256 @@ namespace evnf::efw
 namespace
 {
 
-// A rule that kept its text keeps its id and its counter.
-struct Known {
-    unsigned id;
-    unsigned counter;
-};
-
-std::map<std::string, Known> rules_of(const json &section)
+Result<> check_keys(const json &table, const std::set<std::string_view> &keys,
+                    const std::string &what)
 {
-    std::map<std::string, Known> out;
-    if (section.is_object())
-        for (const auto &r : section["rules"])
-            out[r["rule"]] = {r["id"], r["counter"]};
-    return out;
-}
-
-Result<std::string> canonical_text(const json &item, const std::string &where)
-{
-    const bool object = item.is_object() && item.contains("rule") && item["rule"].is_string();
-    if (!item.is_string() && !object)
-        return bad_input("a rule is a string such as \"tcp dport 80 accept\"", where);
-    const auto text = (object ? item["rule"] : item).get<std::string>();
-    auto rule = parse_rule(text);
-    if (rule)
-        return text_of(*rule);
-    Error e = rule.error();
-    e.where = object ? where + "/rule" : where;
-    return e;
-}
-
-Result<> check_keys(const json &section)
-{
-    static const std::set<std::string> keys{"default", "rules", "next_id"};
-    for (const auto &[key, value] : section.items())
-        if (!keys.contains(key))
-            return bad_input(in_quotes(key) + " is not a key of efw: default or rules", "/" + key);
+    for (auto it = table.begin(); it != table.end(); ++it)
+        if (!keys.contains(it.key()))
+            return bad_input(in_quotes(it.key()) + " is not a key of " + what, "/" + it.key());
     return Unit{};
 }
 
-// The rules of `section` that are in `other` too, in the order in which they stand.
-std::vector<std::string> stayed_in_order(const json &section,
-                                         const std::map<std::string, Known> &other)
+Result<json> check_default(const json &section)
 {
-    std::vector<std::string> out;
-    if (section.is_object())
-        for (const auto &r : section["rules"])
-            if (other.contains(r["rule"]))
-                out.push_back(r["rule"]);
+    json given = section.value("default", json("slow"));
+    if (given != "accept" && given != "drop" && given != "slow")
+        return bad_input("the default is accept, drop or slow", "/default");
+    return given;
+}
+
+// Whether a table can be a rule, but for its text.
+Result<> check_item(const json &item)
+{
+    static const std::set<std::string_view> keys{"id", "counter", "rule", "owner", "expires"};
+    if (!item.is_object() || !item.contains("rule") || !item["rule"].is_string())
+        return bad_input("a rule is a string such as \"tcp dport 80 accept\"");
+    if (auto r = check_keys(item, keys, "a rule: rule, owner or expires"); !r)
+        return r;
+    if (const auto owner = item.find("owner"); owner != item.end())
+        if (auto r = check_owner(*owner, "/owner"); !r)
+            return r;
+    const auto expires = item.find("expires");
+    if (expires != item.end() && (!expires->is_number_integer() || *expires < 0))
+        return bad_input("expires is a time: seconds since 1970 began", "/expires");
+    return Unit{};
+}
+
+// Makes the rules of a section canonical.
+class RuleChecker
+{
+public:
+    RuleChecker(const json &running, const json &sets)
+        : known_(index_rules(running)),
+          sets_(sets),
+          same_sets_(running.is_object() && running.value("sets", json::object()) == sets),
+          next_id_(running.is_object() ? running.value("next_id", 1U) : 1U)
+    {
+    }
+
+    Result<json> check(const json &items)
+    {
+        if (!items.is_array())
+            return bad_input("rules are an array of strings", "/rules");
+        if (items.size() > MATCH_MAX_RULES)
+            return bad_input(std::to_string(items.size()) + " rules are given, efw holds at most " +
+                                 std::to_string(MATCH_MAX_RULES),
+                             "/rules");
+        rules_.reserve(items.size()); // what has been seen are views of what is in it
+        seen_.reserve(items.size());
+        for (const auto &item : items)
+            if (auto r = add(item); !r) {
+                Error e = r.error();
+                e.where = "/rules/" + std::to_string(rules_.size()) + e.where;
+                return e;
+            }
+        number();
+        json out = json::array();
+        for (auto &rule : rules_)
+            out.push_back(std::move(rule));
+        return out;
+    }
+
+    [[nodiscard]] unsigned next_id() const { return next_id_; }
+
+private:
+    // Of an error, `where` is relative to the item.
+    Result<> add(const json &item)
+    {
+        if (!item.is_string())
+            if (auto r = check_item(item); !r)
+                return r;
+        const RuleKey given =
+            item.is_string() ? RuleKey{{}, item.get_ref<const std::string &>()} : key_of(item);
+        auto rule = checked(given, item.is_string() ? "" : "/rule");
+        if (!rule)
+            return rule.error();
+        rule->erase("expires");
+        if (item.is_object() && item.contains("expires"))
+            (*rule)["expires"] = item["expires"];
+        if (seen_.contains(key_of(*rule)))
+            return bad_input("this rule stands twice: " + std::string(key_of(*rule).text));
+        rules_.push_back(*std::move(rule));
+        seen_.insert(key_of(rules_.back()));
+        return Unit{};
+    }
+
+    // The rule as it is in force, or as it is to be but for its number.
+    Result<json> checked(const RuleKey &given, const std::string &where) const
+    {
+        // What is in force needs no second look, unless it may use sets that are others now.
+        const auto known = known_.find(given);
+        if (known != known_.end() && (same_sets_ || given.text.find('@') == given.text.npos))
+            return *known->second;
+        auto text = canonical_rule(std::string(given.text), sets_, where);
+        if (!text)
+            return text.error();
+        const auto same = known_.find({given.owner, *text});
+        if (same != known_.end())
+            return *same->second;
+        json rule = json::object();
+        rule["rule"] = *std::move(text);
+        if (!given.owner.empty())
+            rule["owner"] = given.owner;
+        return rule;
+    }
+
+    // A rule that stays keeps its id and its counter. The counter of a rule just removed
+    // still counts packets that are under way, so it is not given to another rule at
+    // once. There is room for both.
+    void number()
+    {
+        static_assert(EFW_COUNTERS > 2 * MATCH_MAX_RULES);
+        std::vector<bool> taken(EFW_COUNTERS);
+        taken[default_counter] = true;
+        for (const auto &[key, rule] : known_)
+            taken[(*rule)["counter"].get<unsigned>()] = true;
+        unsigned free = 0;
+        for (auto &rule : rules_) {
+            if (rule.contains("id"))
+                continue;
+            while (taken[free])
+                ++free;
+            rule["id"] = next_id_++;
+            rule["counter"] = free++;
+        }
+    }
+
+    RuleIndex known_;
+    const json &sets_;
+    bool same_sets_;
+    unsigned next_id_;
+    std::vector<json> rules_;
+    std::unordered_set<RuleKey, RuleKeyHash> seen_;
+};
+
+std::string time_text(const json &expires)
+{
+    const auto t = static_cast<std::time_t>(expires.get<std::uint64_t>());
+    std::tm tm{};
+    char out[sizeof "2026-01-01T00:00:00Z"]{};
+    if (!gmtime_r(&t, &tm) || !std::strftime(out, sizeof out, "%FT%TZ", &tm))
+        return "never";
     return out;
 }
 
-Result<Edit> add_rule(const json &section, const Request &request)
+// As lines of a diff have it.
+std::string line(const json &rule)
 {
-    if (!request.body.is_object() || !request.body.contains("rule") ||
-        !request.body["rule"].is_string())
-        return bad_input(R"(the body is {"rule": "tcp dport 80 accept"})");
-    auto rule = parse_rule(request.body["rule"].get<std::string>());
-    if (!rule) {
-        Error e = rule.error();
-        e.where = "/rule";
-        return e;
-    }
-    const std::string text = text_of(*rule);
-    if (const auto known = rules_of(section); known.contains(text))
-        return Error{.code = EEXIST,
-                     .what = "there is this rule already: " + text + " (id " +
-                             std::to_string(known.at(text).id) + ")"};
-    json next = section;
-    next["rules"].push_back(text);
-    return Edit{next, {{"id", section["next_id"]}, {"rule", text}}};
+    const RuleKey key = key_of(rule);
+    std::string out = "efw rule " + std::string(key.text);
+    out += key.owner.empty() ? "" : " (owner " + std::string(key.owner) + ")";
+    out += rule.contains("expires") ? ", until " + time_text(rule["expires"]) : "";
+    return out;
 }
 
-Result<Edit> remove_rule(const json &section, const Request &request)
+// The rules of `section` that are in `other` too, in the order in which they stand.
+std::vector<RuleKey> stayed_in_order(const json &section, const RuleIndex &other)
 {
-    const std::string &id = request.words.at(0);
-    json next = section;
-    auto &rules = next["rules"];
-    const auto it = std::find_if(rules.begin(), rules.end(), [&](const json &r) {
-        return std::to_string(r["id"].get<unsigned>()) == id;
-    });
-    if (it == rules.end())
-        return Error{.code = ENOENT, .what = "there is no rule with the id " + id};
-    const json reply{{"id", (*it)["id"]}, {"rule", (*it)["rule"]}};
-    rules.erase(it);
-    return Edit{next, reply};
+    std::vector<RuleKey> out;
+    if (section.is_object())
+        for (const auto &r : section["rules"])
+            if (other.contains(key_of(r)))
+                out.push_back(key_of(r));
+    return out;
 }
 
 } // namespace
 
 Result<json> check_section(const json &section, const json &running)
 {
+    static const std::set<std::string_view> keys{"default", "rules", "sets", "memory", "next_id"};
+    static const json empty = json::object();
+    static const json no_rules = json::array();
     if (!section.is_null() && !section.is_object())
         return bad_input("efw is a table");
-    const json given = section.is_null() ? json::object() : section;
-    if (auto r = check_keys(given); !r)
+    const json &given = section.is_null() ? empty : section;
+    if (auto r = check_keys(given, keys, "efw: default, rules, sets or memory"); !r)
         return r.error();
-    const json otherwise = given.value("default", json("slow"));
-    auto action = parse_action(otherwise.is_string() ? otherwise.get<std::string>() : "");
-    if (!action)
-        return bad_input("the default is accept, drop or slow", "/default");
-    const json items = given.value("rules", json::array());
-    if (!items.is_array())
-        return bad_input("rules are an array of strings", "/rules");
-    if (items.size() > MATCH_MAX_RULES)
-        return bad_input(std::to_string(items.size()) + " rules are given, efw holds at most " +
-                             std::to_string(MATCH_MAX_RULES),
-                         "/rules");
-
-    const auto known = rules_of(running);
-    unsigned next_id = running.is_object() ? running.value("next_id", 1U) : 1U;
-    std::vector<std::string> texts;
-    std::set<std::string> seen;
-    std::set<unsigned> counters{default_counter};
-    for (const auto &item : items) {
-        const std::string where = "/rules/" + std::to_string(texts.size());
-        auto text = canonical_text(item, where);
-        if (!text)
-            return text.error();
-        if (!seen.insert(*text).second)
-            return bad_input("this rule stands twice: " + *text, where);
-        if (const auto it = known.find(*text); it != known.end())
-            counters.insert(it->second.counter);
-        texts.push_back(*text);
+    auto otherwise = check_default(given);
+    if (!otherwise)
+        return otherwise;
+    auto sets = check_sets(given.contains("sets") ? given["sets"] : empty, running);
+    if (!sets) {
+        Error e = sets.error();
+        e.where = "/sets" + e.where;
+        return e;
     }
-    // The counter of a rule just removed still counts packets that are under way, so it
-    // is not given to another rule at once. There is room for both.
-    static_assert(EFW_COUNTERS > 2 * MATCH_MAX_RULES);
-    for (const auto &[text, rule] : known)
-        counters.insert(rule.counter);
-    json rules = json::array();
-    unsigned free = 1;
-    for (const auto &text : texts) {
-        if (const auto it = known.find(text); it != known.end()) {
-            rules.push_back(
-                {{"id", it->second.id}, {"counter", it->second.counter}, {"rule", text}});
-            continue;
-        }
-        while (counters.contains(free))
-            ++free;
-        rules.push_back({{"id", next_id++}, {"counter", free++}, {"rule", text}});
-    }
-    return json{
-        {"default", std::string(action_text(*action))}, {"next_id", next_id}, {"rules", rules}};
+    const json memory = given.value("memory", json(default_memory));
+    if (!memory.is_number_integer() || memory < 1 || memory > max_memory)
+        return bad_input("memory is how many MiB of tables a ruleset may need: 1 to " +
+                             std::to_string(max_memory),
+                         "/memory");
+    RuleChecker checker(running, *sets);
+    auto rules = checker.check(given.contains("rules") ? given["rules"] : no_rules);
+    if (!rules)
+        return rules;
+    json out{
+        {"default", *std::move(otherwise)}, {"memory", memory}, {"next_id", checker.next_id()}};
+    out["rules"] = *std::move(rules);
+    out["sets"] = *std::move(sets);
+    return out;
 }
 
 std::vector<std::string> diff_sections(const json &from, const json &to)
 {
     std::vector<std::string> out;
-    const auto before = rules_of(from);
-    const auto after = rules_of(to);
+    const auto before = index_rules(from);
+    const auto after = index_rules(to);
     const std::string old_default = from.is_object() ? from["default"] : json("slow");
+    const json old_memory = from.is_object() ? from["memory"] : json(default_memory);
+    if (to["memory"] != old_memory)
+        out.push_back("~ efw memory " + old_memory.dump() + " -> " + to["memory"].dump() + " MiB");
     if (to["default"] != old_default)
         out.push_back("~ efw default " + old_default + " -> " + to["default"].get<std::string>());
-    for (const auto &[text, rule] : before)
-        if (!after.contains(text))
-            out.push_back("- efw rule " + text);
-    for (const auto &[text, rule] : after)
-        if (!before.contains(text))
-            out.push_back("+ efw rule " + text);
+    for (auto &changed : diff_sets(from, to))
+        out.push_back(std::move(changed));
+    if (from.is_object())
+        for (const auto &r : from["rules"])
+            if (!after.contains(key_of(r)))
+                out.push_back("- " + line(r));
+    for (const auto &r : to["rules"]) {
+        const auto old = before.find(key_of(r));
+        if (old == before.end())
+            out.push_back("+ " + line(r));
+        else if (old->second->value("expires", json()) != r.value("expires", json()))
+            out.push_back("~ " + line(r));
+    }
     if (stayed_in_order(from, after) != stayed_in_order(to, before))
         out.push_back("~ efw rules in another order");
     return out;
 }
 
-std::vector<Route> section_routes()
-{
-    return {{"POST", "/rules", add_rule}, {"DELETE", "/rules/([0-9]+)", remove_rule}};
-}
-
 std::vector<SectionRule> ordered_rules(const json &section)
 {
     std::vector<SectionRule> out;
-    for (const auto &r : section["rules"])
-        if (auto rule = parse_rule(r["rule"].get<std::string>())) // checked before: always good
-            out.push_back({r["id"], r["counter"], *rule});
+    for (const auto &r : section["rules"]) {
+        const auto [owner, text] = key_of(r);
+        std::optional<std::uint64_t> expires;
+        if (r.contains("expires"))
+            expires = r["expires"].get<std::uint64_t>();
+        if (auto rule = parse_rule(text)) // checked before: always good
+            out.push_back({r["id"], r["counter"], std::string(owner), expires, *std::move(rule)});
+    }
     std::stable_sort(out.begin(), out.end(), [](const SectionRule &a, const SectionRule &b) {
         return a.rule.priority < b.rule.priority;
     });

@@ -1,10 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // efw's configuration section:
 //   {"default": "slow", "next_id": 3,
-//    "rules": [{"id": 1, "counter": 1, "rule": "tcp dport 80 accept"}, …]}
+//    "rules": [{"id": 1, "counter": 1, "rule": "tcp dport 80 accept"}, …],
+//    "sets": {"blocked": {"type": "addr", "size": 65536}}}
+// A rule may have an "owner", whose rules are replaced together, and a time at which it
+// "expires" (in seconds, of the Unix epoch). "memory" is the room for a compiled ruleset, in
+// MiB; the fast path holds two. For sets see section_sets.hpp.
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,17 +19,21 @@
 namespace evnf::efw
 {
 
-// VnfType::check: rules may also be plain strings, without ids.
+// VnfType::check: rules may also be plain strings, or tables without ids.
 Result<json> check_section(const json &section, const json &running);
 std::vector<std::string> diff_sections(const json &from, const json &to);
 std::vector<Route> section_routes();
 
+constexpr unsigned default_memory = 16, max_memory = 1024; // MiB
+
 // The counter of packets that no rule matches.
-constexpr std::uint16_t default_counter = 0;
+constexpr std::uint32_t default_counter = 0;
 
 struct SectionRule {
     unsigned id;
-    std::uint16_t counter; // the one it counts in, see abi.h
+    std::uint32_t counter; // the one it counts in, see abi.h
+    std::string owner;     // empty: none
+    std::optional<std::uint64_t> expires;
     Rule rule;
 };
 // The rules of a checked section in order of evaluation: by priority, then as they stand.

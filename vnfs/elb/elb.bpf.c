@@ -127,6 +127,7 @@ static __always_inline __u32 rewrite(struct frame_ctx *ctx, struct pkt *p,
     struct elb_backend_counter *c;
     __be16 *ports;
 
+    pkt_rewritten(p);
     csum_rewrite(ctx, p, addr_delta, csum_delta16(*port, conn->port));
     if (!write_addr(ctx, p, conn->rewrite, &conn->addr, addr_delta))
         return SLOW_L4_UNKNOWN;

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The lines in which rules' answers to flows are remembered. All stages of a chain share
+ * them: the first that asks for a packet's line finds it, the others have it by pkt.match.
+ * A stage that rewrites what pkt.flow has says so: pkt_rewritten().
+ *
+ * An exact match of all that the rules look at, so an answer is as good as the search that
+ * gave it, as long as the ruleset that it names is in force. Each CPU has its own; neither
+ * XDP nor tc programs nest on one.
+ */
+#pragma once
+#include <linux/bpf.h>
+#include <stdbool.h>
+
+#include <bpf/bpf_helpers.h>
+
+#include "abi/match.h"
+#include "abi/pkt.h"
+
+/* Set before loading, as the sizes of the maps are: lines for each CPU, a power of two,
+ * and a number that senders of packets do not know. */
+const volatile __u32 match_flow_lines = MATCH_FLOW_WAYS;
+const volatile __u32 match_flow_seed = 1;
+
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(map_flags, BPF_F_MMAPABLE); /* begins on a page, so no entry lies in two lines */
+    __uint(max_entries, MATCH_FLOW_WAYS);
+    __type(key, __u32);
+    __type(value, struct match_flow);
+} chain_match_flows SEC(".maps");
+
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(map_flags, BPF_F_MMAPABLE);
+    __uint(max_entries, MATCH_FLOW_WAYS);
+    __type(key, __u32);
+    __type(value, struct match_flow6);
+} chain_match_flows6 SEC(".maps");
+
+static __always_inline __u64 match_flow_hash(const struct pkt *p, const __u64 *extra)
+{
+    const struct ip_addr *s = &p->flow.saddr, *d = &p->flow.daddr;
+    __u64 h = ((__u64)s->w[3] << 32 | d->w[3]) ^ match_flow_seed;
+
+    h *= 0x9e3779b97f4a7c15; /* 2^64 by the golden ratio, as in Knuth's 6.4 */
+    h ^= h >> 32;
+    h ^= (__u64)p->flow.sport << 48 | (__u64)p->flow.dport << 32 | p->flow.proto << 16 |
+         p->l4 << 8 | p->frag;
+    h *= 0xbf58476d1ce4e5b9; /* odd, as the next: of SplitMix64 (Steele et al., 2014) */
+    if (p->flow.family == 6) {
+        h ^= (__u64)s->w[0] << 32 | s->w[1];
+        h *= 0x94d049bb133111eb;
+        h ^= (h >> 32) ^ ((__u64)s->w[2] << 32 | d->w[2]);
+        h *= 0x9e3779b97f4a7c15;
+        h ^= (h >> 32) ^ ((__u64)d->w[0] << 32 | d->w[1]);
+        h *= 0xbf58476d1ce4e5b9;
+    }
+    if (extra[0] | extra[1]) {
+        h ^= (h >> 32) ^ extra[0];
+        h *= 0x94d049bb133111eb;
+        h ^= (h >> 32) ^ extra[1];
+        h *= 0x9e3779b97f4a7c15;
+    }
+    return h ^ h >> 32;
+}
+
+static __always_inline bool match_flow6_is(__u32 i, const struct pkt *p)
+{
+    struct match_flow6 *f = bpf_map_lookup_elem(&chain_match_flows6, &i);
+    const struct ip_addr *s = &p->flow.saddr, *d = &p->flow.daddr;
+
+    return f && f->saddr[0] == s->w[0] && f->saddr[1] == s->w[1] && f->saddr[2] == s->w[2] &&
+           f->daddr[0] == d->w[0] && f->daddr[1] == d->w[1] && f->daddr[2] == d->w[2];
+}
+
+static __always_inline bool match_flow_is(const struct match_flow *f, __u32 i, const struct pkt *p,
+                                          const __u64 *extra)
+{
+    return f->saddr == p->flow.saddr.w[3] && f->daddr == p->flow.daddr.w[3] &&
+           f->sport == p->flow.sport && f->dport == p->flow.dport && f->proto == p->flow.proto &&
+           f->family == p->flow.family && f->l4 == p->l4 && f->frag == p->frag &&
+           f->extra[0] == extra[0] && f->extra[1] == extra[1] &&
+           (p->flow.family == 4 || match_flow6_is(i, p));
+}
+
+/* Gives the packet's flow line `i`, without answers. */
+static __always_inline struct match_flow *match_flow_take(__u32 i, const struct pkt *p,
+                                                          const __u64 *extra)
+{
+    struct match_flow *f = bpf_map_lookup_elem(&chain_match_flows, &i);
+    struct match_flow6 *f6 = bpf_map_lookup_elem(&chain_match_flows6, &i);
+
+    if (!f || !f6)
+        return NULL;
+    for (int k = 0; k < MATCH_ANSWERS; k++)
+        f->answer[k].ruleset = 0;
+    f->saddr = p->flow.saddr.w[3];
+    f->daddr = p->flow.daddr.w[3];
+    f->sport = p->flow.sport;
+    f->dport = p->flow.dport;
+    f->proto = p->flow.proto;
+    f->family = p->flow.family;
+    f->l4 = p->l4;
+    f->frag = p->frag;
+    f->extra[0] = extra[0];
+    f->extra[1] = extra[1];
+    if (p->flow.family == 6) {
+        for (int k = 0; k < 3; k++) {
+            f6->saddr[k] = p->flow.saddr.w[k];
+            f6->daddr[k] = p->flow.daddr.w[k];
+        }
+    }
+    return f;
+}
+
+/* The line of the packet's flow, found or taken. NULL never is. */
+static __always_inline struct match_flow *match_flow_of(struct pkt *p, const __u64 *extra)
+{
+    __u32 first, i = p->match - 1;
+    struct match_flow *f;
+
+    if (p->match) {
+        f = bpf_map_lookup_elem(&chain_match_flows, &i);
+        if (f && f->extra[0] == extra[0] && f->extra[1] == extra[1])
+            return f;
+    }
+    first = match_flow_hash(p, extra) & (match_flow_lines - MATCH_FLOW_WAYS);
+    first += bpf_get_smp_processor_id() * match_flow_lines;
+    for (int way = 0; way < MATCH_FLOW_WAYS; way++) {
+        i = first + way;
+        f = bpf_map_lookup_elem(&chain_match_flows, &i);
+        if (f && match_flow_is(f, i, p, extra)) {
+            p->match = i + 1;
+            return f;
+        }
+    }
+    i = first + bpf_get_prandom_u32() % MATCH_FLOW_WAYS;
+    p->match = i + 1;
+    return match_flow_take(i, p, extra);
+}

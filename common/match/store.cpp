@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "match/store.hpp"
+
+#include <linux/membarrier.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <bit>
+#include <random>
+
+namespace evnf::match
+{
+
+namespace
+{
+
+// Lines of flows in all, which the CPUs share out; and the least for each.
+constexpr std::size_t all_flow_lines = 256 * 1024, least_flow_lines = 16 * 1024;
+
+// Returns when every program that ran has ended: in the kernel it is synchronize_rcu().
+Result<> wait_for_programs()
+{
+    if (::syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0))
+        return sys_error("wait until no packet meets the old rules (membarrier)");
+    return Unit{};
+}
+
+// An id that no ruleset of this process had. Programs know it no longer than it runs.
+std::uint32_t next_id()
+{
+    static std::atomic<std::uint32_t> last{0};
+    const std::uint32_t id = ++last;
+    return id ? id : ++last; // 0 is none
+}
+
+std::size_t cells_for(std::size_t bytes)
+{
+    return (bytes + sizeof(match_cell) - 1) / sizeof(match_cell);
+}
+
+} // namespace
+
+Result<> prepare(bpf::MapSet &maps, std::size_t bytes, std::size_t elements)
+{
+    auto cpus = bpf::possible_cpus();
+    if (!cpus)
+        return cpus.error();
+    const auto lines =
+        static_cast<__u32>(std::max(std::bit_floor(all_flow_lines / *cpus), least_flow_lines));
+    static const auto seed = static_cast<__u32>(std::random_device()());
+    maps.set_size("match_cells", static_cast<__u32>(1 + 2 * cells_for(bytes)));
+    maps.set_size("match_sets", static_cast<__u32>(std::max<std::size_t>(elements, 1)));
+    maps.set_size("chain_match_flows", static_cast<__u32>(lines * *cpus));
+    maps.set_size("chain_match_flows6", static_cast<__u32>(lines * *cpus));
+    maps.set_constant("match_flow_lines", lines);
+    maps.set_constant("match_flow_seed", seed);
+    return Unit{};
+}
+
+Result<Store> Store::bind(const bpf::MapSet &maps)
+{
+    auto fd = maps.fd("match_cells");
+    if (!fd)
+        return fd.error();
+    auto mapping = bpf::Mapping::of_array(*fd, sizeof(match_cell));
+    if (!mapping)
+        return mapping.error();
+    const std::size_t half = (mapping->size() / sizeof(match_cell) - 1) / 2;
+    return Store(*std::move(mapping), half);
+}
+
+Result<> Store::put(Tables tables)
+{
+    if (tables.size() > half_)
+        return bad_input("the rules need " + std::to_string(tables.size() * sizeof(match_cell)) +
+                         " bytes of tables, and there is room for " + std::to_string(room()));
+    auto *cells = reinterpret_cast<match_cell *>(mapping_.data());
+    std::atomic_ref<__u32> in_force(cells[0].u32[0]);
+    const std::size_t first = in_force.load() == 1 ? 1 + half_ : 1;
+    tables.front().layout.id = next_id();
+    std::copy(tables.begin(), tables.end(), cells + first);
+    in_force.store(static_cast<__u32>(first), std::memory_order_release);
+    used_ = tables.size();
+    return wait_for_programs();
+}
+
+} // namespace evnf::match

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "vnfs/efw/offload/plan.hpp"
+
+namespace evnf::efw::offload
+{
+
+namespace
+{
+
+const char *family_text(Family family)
+{
+    static constexpr const char *names[] = {"ip", "ip6", "inet", "netdev", "arp", "bridge"};
+    return names[static_cast<int>(family)];
+}
+
+const char *state_text(Origin::State state)
+{
+    static constexpr const char *names[] = {"not seen", "offloaded", "in part", "followed",
+                                            "not offloaded"};
+    return names[static_cast<int>(state)];
+}
+
+nlohmann::json conditions_json(std::uint8_t conditions)
+{
+    nlohmann::json out = nlohmann::json::array();
+    if (conditions & WITHOUT_CONNTRACK)
+        out.push_back("only packets of no tracked connection");
+    if (conditions & RIGHT_CHECKSUM)
+        out.push_back("only packets with a right checksum");
+    if (conditions & FORWARDED)
+        out.push_back("only packets that have a route to another interface");
+    if (conditions & (SOURCE_ROUTED | SOURCE_ROUTED_BACK))
+        out.push_back("only packets whose source passes rp_filter");
+    return out;
+}
+
+} // namespace
+
+nlohmann::json report(const Plan &plan)
+{
+    nlohmann::json rules = nlohmann::json::array();
+    std::size_t counts[5] = {}, drops = 0, accepts = 0;
+    for (const auto &o : plan.origins) {
+        nlohmann::json rule{{"family", family_text(o.family)},
+                            {"table", o.table},
+                            {"chain", o.chain},
+                            {"rule", o.text},
+                            {"state", state_text(o.state)}};
+        if (o.number)
+            rule["number"] = o.number;
+        if (o.handle)
+            rule["handle"] = o.handle;
+        if (o.decisions)
+            rule["decisions"] = o.decisions;
+        if (o.conditions)
+            rule["conditions"] = conditions_json(o.conditions);
+        if (!o.causes.empty())
+            rule["because"] = o.causes;
+        rules.push_back(std::move(rule));
+        ++counts[static_cast<int>(o.state)];
+    }
+    for (const auto &d : plan.decisions) {
+        drops += d.rule.action == EFW_DROP;
+        accepts += d.rule.action == EFW_ACCEPT;
+    }
+    nlohmann::json out{{"complete", plan.complete},
+                       {"decisions", plan.decisions.size()},
+                       {"drop", drops},
+                       {"accept", accepts},
+                       {"offloaded", counts[1]},
+                       {"in_part", counts[2]},
+                       {"followed", counts[3]},
+                       {"not_offloaded", counts[4]},
+                       {"not_seen", counts[0]},
+                       {"causes", plan.causes},
+                       {"rules", std::move(rules)}};
+    return out;
+}
+
+} // namespace evnf::efw::offload
