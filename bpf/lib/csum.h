@@ -193,6 +193,18 @@ static __always_inline void csum_rewrite(struct frame_ctx *ctx, struct pkt *p, _
     *field = csum == 0 && p->flow.proto == IPPROTO_UDP ? 0xffff : csum;
 }
 
+/* Whether the TCP or UDP checksum is right, as far as there is one; a partial one will be. */
+static __always_inline bool csum_right(struct frame_ctx *ctx, struct pkt *p)
+{
+    __u32 len = 0;
+    __u64 sum;
+
+    if (csum_state(ctx, p) == PKT_CSUM_PARTIAL || !csum_field(ctx, p, &len))
+        return true;
+    sum = csum_bytes(ctx, p->l4_off, len);
+    return sum != CSUM_UNREADABLE && csum_fold(csum_pseudo(&p->flow, len) + sum) == 0xffff;
+}
+
 /* Finishes a partial checksum in software. Called just before a frame leaves by
  * XDP, after which nobody else would. False if the segment cannot be read. */
 static __always_inline bool csum_finish(struct frame_ctx *ctx, struct pkt *p)

@@ -29,6 +29,7 @@ struct Link {
     bool up = false;
     bool loopback = false;
     bool ethernet = false; // frames have an Ethernet header
+    friend bool operator==(const Link &, const Link &) = default;
 };
 
 // Where the kernel sends a packet for a destination.

@@ -231,19 +231,19 @@ std::uint8_t conditions_of(const Sent &s, const std::set<Flow> &flows)
     std::uint8_t out = 0;
     const bool port_protocol = p.protocol == 6 || p.protocol == 17;
     if (port_protocol && !flows.contains({p.protocol, p.src, p.dst, p.sport, p.dport}))
-        out |= offload::WITHOUT_CONNTRACK;
+        out |= EFW_WITHOUT_CONNTRACK;
     if (port_protocol && !s.bad_checksum)
-        out |= offload::RIGHT_CHECKSUM;
+        out |= EFW_RIGHT_CHECKSUM;
     auto within = [&](const Address &a, const char *v4, const char *v6) {
         return Prefix::parse(p.family == 4 ? v4 : v6)->contains(a);
     };
     if (!within(p.dst, "10.1.0.0/24", "2001:db8::/64") &&
         !within(p.dst, "10.1.2.0/24", "2001:db8:2::/64") &&
         !within(p.dst, "10.1.1.0/24", "2001:db8:1::/64"))
-        out |= offload::FORWARDED;
-    out |= offload::SOURCE_ROUTED;
+        out |= EFW_FORWARDED;
+    out |= EFW_SOURCE_ROUTED;
     if (within(p.src, s.link ? "10.1.2.0/24" : "10.1.0.0/24", "2001::/16"))
-        out |= offload::SOURCE_ROUTED_BACK;
+        out |= EFW_SOURCE_ROUTED_BACK;
     return out;
 }
 
@@ -315,7 +315,7 @@ void compare(NetfilterLab &lab, unsigned seed, unsigned packets, Totals &totals)
         if (d) {
             decided.emplace_back(std::move(s), d);
         } else if (i % 4 == 0 &&
-                   (own.allows(s.packet.dst) || s.packet.holds & offload::FORWARDED)) {
+                   (own.allows(s.packet.dst) || s.packet.holds & EFW_FORWARDED)) {
             // May leave an entry in conntrack. To a neighbour that there is not it would make
             // the router tell, seconds later.
             lab.send(numbered(s, ++number), s.link);

@@ -172,8 +172,8 @@ TEST_CASE("established connections first do not keep later drops from the fast p
              router());
     Packet syn = packet("10.0.0.1", 80);
     REQUIRE(decided(p, syn) == "drop");
-    CHECK(decide(p, syn)->conditions == (WITHOUT_CONNTRACK | RIGHT_CHECKSUM));
-    syn.holds = RIGHT_CHECKSUM; // of a connection
+    CHECK(decide(p, syn)->conditions == (EFW_WITHOUT_CONNTRACK | EFW_RIGHT_CHECKSUM));
+    syn.holds = EFW_RIGHT_CHECKSUM; // of a connection
     CHECK(decided(p, syn) == "slow");
     Packet ack = packet("10.0.0.1", 80);
     ack.tcp_flags = 16; // new or invalid, depending on a setting
@@ -189,14 +189,14 @@ TEST_CASE("a packet is accepted only where nothing but the forward path can see 
     Host host = router();
     const auto ahead = packet("198.51.100.1", 80, "203.0.113.1");
     CHECK(decided(plan(rules, host), ahead) == "accept");
-    CHECK(decide(plan(rules, host), ahead)->conditions == FORWARDED);
+    CHECK(decide(plan(rules, host), ahead)->conditions == EFW_FORWARDED);
     CHECK(decided(plan(rules, host), packet("198.51.100.1", 80)) == "slow");
     CHECK(decided(plan(rules, host), packet("198.51.100.1", 80, "224.0.0.5")) == "slow");
     host.interfaces[0].forwarding4 = false;
     CHECK(decided(plan(rules, host), ahead) == "slow");
     host = router();
     host.interfaces[0].rp_filter = 1;
-    CHECK(decide(plan(rules, host), ahead)->conditions == (FORWARDED | SOURCE_ROUTED_BACK));
+    CHECK(decide(plan(rules, host), ahead)->conditions == (EFW_FORWARDED | EFW_SOURCE_ROUTED_BACK));
     for (const auto flag : {&Host::conntrack, &Host::ipsec}) {
         host = router();
         host.*flag = true;

@@ -71,6 +71,7 @@ TEST_CASE("a section of rules becomes canonical and then stays as it is")
                             {"sets", {{"bad", {{"type", "addr"}}}}}});
     CHECK(s == json{{"default", "slow"},
                     {"memory", 16},
+                    {"offload", false},
                     {"next_id", 3},
                     {"rules",
                      {{{"id", 1}, {"counter", 1}, {"rule", "tcp dport 80 accept"}},
@@ -109,7 +110,7 @@ TEST_CASE("a rule that stays keeps its id and counter, and no counter is given o
 TEST_CASE("a section that is wrong is refused at the place")
 {
     CHECK(refusal(json::array()) == ": efw is a table");
-    CHECK(refusal({{"rulez", 1}}) == "/rulez: 'rulez' is not a key of efw: default, rules, sets or memory");
+    CHECK(refusal({{"rulez", 1}}) == "/rulez: 'rulez' is not a key of efw: default, rules, sets, memory or offload");
     CHECK(refusal({{"default", "count"}}) == "/default: the default is accept, drop or slow");
     CHECK(refusal(rules("tcp")) == "/rules: rules are an array of strings");
     CHECK(refusal(rules({7})).starts_with("/rules/0: a rule is a string"));

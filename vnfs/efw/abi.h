@@ -21,7 +21,48 @@ enum efw_option {
     EFW_LIMITED = 1 << 0,    /* matches only a packet that finds a token */
     EFW_OVER = 1 << 1,       /* … only one that finds none */
     EFW_PER_SOURCE = 1 << 2, /* each source address has a bucket of its own */
+    EFW_OFFLOADED = 1 << 3,  /* a decision of an offload's plan, see offload/plan.hpp */
 };
+#define EFW_CONDITIONS_SHIFT 8 /* of the decision's conditions in the options */
+
+/* What the fast path must find out about a packet that an offloaded decision matches; else
+ * it goes to netfilter. */
+enum efw_condition {
+    /* bpf_xdp_ct_lookup() finds no entry for its addresses and ports, in zone 0. */
+    EFW_WITHOUT_CONNTRACK = 1 << 0,
+    /* Its TCP or UDP checksum is right (or is UDP's absent one): conntrack calls it NEW, not
+     * INVALID. */
+    EFW_RIGHT_CHECKSUM = 1 << 1,
+    /* bpf_fib_lookup() says that the host forwards it, by another interface than it came,
+     * and whole. No IPv6 source of it is link-local. */
+    EFW_FORWARDED = 1 << 2,
+    /* The host has a route to its source (rp_filter 2) or has it by the interface by which
+     * the packet came (1). */
+    EFW_SOURCE_ROUTED = 1 << 3,
+    EFW_SOURCE_ROUTED_BACK = 1 << 4,
+};
+
+/* When an offload's plan is good: for rules of this generation of nftables, and until then,
+ * which the daemon moves on as long as it sees that nothing has changed. */
+struct efw_offload {
+    __u64 until; /* of CLOCK_MONOTONIC, in nanoseconds */
+    __u32 generation;
+    __u32 pad;
+};
+ABI_VALUE(struct efw_offload, 16);
+
+/* An interface that the plan knows, by its number: frames to its address are offloaded. */
+struct efw_link {
+    __u8 address[6];
+    __u8 pad[2];
+};
+ABI_VALUE(struct efw_link, 8);
+#define EFW_MAX_LINKS 64
+
+#define EFW_MAX_DECISIONS 65536
+/* Of two plans: one in force, and one before or after it. */
+#define EFW_OFFLOAD_COUNTERS (2 * EFW_MAX_DECISIONS)
+#define EFW_DETAIL_OFFLOADED 0x80000000 /* in trace_detail(), with the counter */
 
 struct efw_bucket_key {
     struct ip_addr saddr; /* zero if the bucket is for all */
@@ -36,6 +77,10 @@ ABI_KEY(struct efw_bucket_key, 20);
 /* clang-format off */
 #define EFW_REASONS(X) \
     X(EFW_NEXT_DEFAULT, VNF_REASON(VERDICT_NEXT, 0), "default_accept", "no rule matched; the default is accept") \
+    X(EFW_NEXT_OFFLOAD, VNF_REASON(VERDICT_NEXT, 1), "offload_accept", "netfilter accepts and forwards it") \
+    X(EFW_DROP_OFFLOAD, VNF_REASON(VERDICT_DROP, 4), "offload_drop", "netfilter drops it") \
+    X(EFW_SLOW_OFFLOAD, VNF_REASON(VERDICT_SLOW, 3), "offload_left", "only netfilter can decide it") \
+    X(EFW_SLOW_STALE, VNF_REASON(VERDICT_SLOW, 4), "offload_stale", "netfilter's rules have changed since they were read") \
     X(EFW_DROP_RULE, VNF_REASON(VERDICT_DROP, 0), "rule_drop", "a rule says drop") \
     X(EFW_DROP_DEFAULT, VNF_REASON(VERDICT_DROP, 1), "default_drop", "no rule matched; the default is drop") \
     X(EFW_DROP_NO_TABLES, VNF_REASON(VERDICT_DROP, 2), "no_tables", "no ruleset is loaded: closed") \

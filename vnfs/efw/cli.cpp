@@ -11,6 +11,7 @@
 #include "abi/match.h"
 #include "base/net.hpp"
 #include "base/text.hpp"
+#include "vnfs/efw/cli_offload.hpp"
 #include "vnfs/efw/rule.hpp"
 #include "vnfs/efw/rule_file.hpp"
 
@@ -300,6 +301,7 @@ void add_verbs(CLI::App &app, Context &context)
     list->callback([&context, owner] { rule_list(context, *owner); });
 
     add_replace(*rule, context);
+    add_offload(*efw, context);
 }
 
 const cli::VerbsRegistration registration({"efw", add_verbs});

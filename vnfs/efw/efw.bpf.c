@@ -4,12 +4,14 @@
  *   packet -> first rule -> a token for it? -> count -> accept: next | drop | slow: netfilter
  *                  ^   |         `-- no            `-- count only
  *                  |   |              `----- next rule -----'
+ *                  |   |`-- of the offload: are its conditions met? (offload.h)
  *                  |   `-- its ports (or protocol) cannot be seen: slow
  */
 #include "lib/match.h"
 #include "lib/stage.h"
 #include "vnfs/efw/abi.h"
 #include "vnfs/efw/limit.h"
+#include "vnfs/efw/offload.h"
 
 /* By match_rule.counter. A rule keeps its counter while other rules come and go. */
 struct {
@@ -45,6 +47,8 @@ STAGE(efw)
 
         if (!rule)
             return match_unknown_reason(p);
+        if (rule->options & EFW_OFFLOADED)
+            return offload_decide(ctx, p, rule);
         if (limit_allows(p, rule)) {
             count(&efw_counters, rule->counter, p->len);
             trace_detail(p, rule->counter + 1);

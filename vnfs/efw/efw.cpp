@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // efw for the daemon: loads the fast path and swaps its ruleset.
+#include <mutex>
 #include <set>
 
 #include "base/text.hpp"
 #include "efw.skel.h"
 #include "match/compile.hpp"
 #include "match/store.hpp"
+#include "vnfs/efw/offload/watcher.hpp"
+#include "vnfs/efw/offloaded.hpp"
 #include "vnfs/efw/section.hpp"
 #include "vnfs/efw/section_sets.hpp"
 
@@ -56,10 +59,13 @@ std::size_t most_elements(const json &section)
 class EfwFastPath : public FastPath
 {
 public:
-    EfwFastPath(Skeleton skel, Counters counters, match::Store store)
-        : skel_(std::move(skel)),
+    EfwFastPath(const bpf::MapSet &maps, Skeleton skel, Counters counters, match::Store store,
+                Offloaded offloaded)
+        : maps_(maps),
+          skel_(std::move(skel)),
           counters_(counters),
-          store_(std::move(store))
+          store_(std::move(store)),
+          offloaded_(std::move(offloaded))
     {
     }
 
@@ -75,27 +81,35 @@ public:
 
     Result<> apply(const json &section) override
     {
-        std::vector<match::Entry> rules;
-        std::set<unsigned> counting;
-        for (const auto &r : ordered_rules(section)) {
-            rules.push_back({r.rule.match, compiled(r)});
-            counting.insert(r.counter);
+        const bool offload = section["offload"].get<bool>();
+        const bool ends = watcher_ && !offload;
+        if (ends)
+            watcher_.reset(); // first: its thread may wait for the lock
+        {
+            const std::scoped_lock lock(mutex_);
+            if (ends)
+                offloaded_.plan(nullptr);
+            if (auto r = put(section); !r)
+                return r;
+            section_ = section;
         }
-        auto tables = match::compile(rules, compiled(default_action(section)), names(section));
-        if (!tables)
-            return tables.error();
-        for (const unsigned counter : counting)
-            if (!counting_.contains(counter))
-                if (auto r = counters_.clear(counter); !r)
-                    return r;
-        if (auto r = store_.put(*std::move(tables)); !r)
-            return r;
-        counting_ = std::move(counting);
+        if (!offload || watcher_)
+            return Unit{};
+        auto watcher = offload::Watcher::start(
+            maps_, [this](std::shared_ptr<const offload::Plan> plan) -> Result<> {
+                const std::scoped_lock guard(mutex_);
+                offloaded_.plan(std::move(plan));
+                return put(section_);
+            });
+        if (!watcher)
+            return watcher.error();
+        watcher_ = *std::move(watcher);
         return Unit{};
     }
 
     [[nodiscard]] json show(const json &section) const override
     {
+        const std::scoped_lock lock(mutex_);
         const counter otherwise = counters_.sum(default_counter);
         json rules = json::array();
         for (const auto &r : ordered_rules(section)) {
@@ -116,6 +130,7 @@ public:
                 {"memory", {{"used", store_.used()}, {"room", store_.room()}}},
                 {"default_packets", otherwise.packets},
                 {"default_bytes", otherwise.bytes},
+                {"offload", offload_json()},
                 {"rules", std::move(rules)}};
     }
 
@@ -139,10 +154,56 @@ public:
     }
 
 private:
+    // Rules of efw's own first: they are the operator's word over netfilter's.
+    Result<> put(const json &section)
+    {
+        std::vector<match::Entry> rules;
+        std::set<unsigned> counting;
+        for (const auto &r : ordered_rules(section)) {
+            rules.push_back({r.rule.match, compiled(r)});
+            counting.insert(r.counter);
+        }
+        for (auto &decision : offloaded_.entries())
+            rules.push_back(std::move(decision));
+        auto tables = match::compile(rules, compiled(default_action(section)), names(section));
+        if (!tables)
+            return tables.error();
+        for (const unsigned counter : counting)
+            if (!counting_.contains(counter))
+                if (auto r = counters_.clear(counter); !r)
+                    return r;
+        if (auto r = store_.put(*std::move(tables)); !r)
+            return r;
+        counting_ = std::move(counting);
+        return offloaded_.settle();
+    }
+
+    [[nodiscard]] json offload_json() const
+    {
+        if (!watcher_)
+            return {{"enabled", false}};
+        const auto status = watcher_->status();
+        json out{{"enabled", true},
+                 {"state", status.state},
+                 {"seen_by_kernel", status.seen_by_kernel},
+                 {"plans", status.plans},
+                 {"took_ms", status.took.count()}};
+        if (!status.error.empty())
+            out["error"] = status.error;
+        if (json plan = offloaded_.report(); !plan.is_null())
+            out["plan"] = std::move(plan);
+        return out;
+    }
+
+    const bpf::MapSet &maps_;
     Skeleton skel_;
     Counters counters_;
     match::Store store_;
     std::set<unsigned> counting_; // counters in use by the rules in force
+    mutable std::mutex mutex_;    // of what the watcher changes too: all above and this
+    Offloaded offloaded_;
+    json section_;
+    std::unique_ptr<offload::Watcher> watcher_; // last: its thread uses the rest
 };
 
 Result<std::unique_ptr<FastPath>> load(bpf::MapSet &maps, const json &section, const json &running)
@@ -159,7 +220,11 @@ Result<std::unique_ptr<FastPath>> load(bpf::MapSet &maps, const json &section, c
     auto store = match::Store::bind(maps);
     if (!store)
         return store.error();
-    auto fast_path = std::make_unique<EfwFastPath>(*std::move(skel), *counters, *std::move(store));
+    auto offloaded = Counters::bind(maps, "efw_offload_counters");
+    if (!offloaded)
+        return offloaded.error();
+    auto fast_path = std::make_unique<EfwFastPath>(maps, *std::move(skel), *counters,
+                                                   *std::move(store), Offloaded(*offloaded));
     fast_path->adopt(running);
     if (auto r = fast_path->apply(section); !r)
         return r.error();
@@ -180,12 +245,15 @@ std::vector<Destination> destinations(const json &section)
 
 bool accepts_all(const json &section)
 {
-    return section["rules"].empty() && section["default"] == "accept";
+    return section["rules"].empty() && section["default"] == "accept" &&
+           section["offload"] == false;
 }
 
 // Its detail is a rule's counter and one.
 std::string rule_of(const json &section, unsigned detail)
 {
+    if (detail & EFW_DETAIL_OFFLOADED)
+        return "a rule of netfilter, as it was read";
     if (detail == default_counter + 1U)
         return "default " + section["default"].get<std::string>();
     for (const auto &r : section["rules"])

@@ -194,13 +194,14 @@ std::vector<RuleKey> stayed_in_order(const json &section, const RuleIndex &other
 
 Result<json> check_section(const json &section, const json &running)
 {
-    static const std::set<std::string_view> keys{"default", "rules", "sets", "memory", "next_id"};
+    static const std::set<std::string_view> keys{"default", "rules",   "sets",
+                                                 "memory",  "offload", "next_id"};
     static const json empty = json::object();
     static const json no_rules = json::array();
     if (!section.is_null() && !section.is_object())
         return bad_input("efw is a table");
     const json &given = section.is_null() ? empty : section;
-    if (auto r = check_keys(given, keys, "efw: default, rules, sets or memory"); !r)
+    if (auto r = check_keys(given, keys, "efw: default, rules, sets, memory or offload"); !r)
         return r.error();
     auto otherwise = check_default(given);
     if (!otherwise)
@@ -216,12 +217,21 @@ Result<json> check_section(const json &section, const json &running)
         return bad_input("memory is how many MiB of tables a ruleset may need: 1 to " +
                              std::to_string(max_memory),
                          "/memory");
+    const json offload = given.value("offload", json(false));
+    if (!offload.is_boolean())
+        return bad_input("offload is true or false: whether netfilter's rules are offloaded",
+                         "/offload");
+    if (offload == true && *otherwise != "slow")
+        return bad_input("offload needs the default slow: netfilter decides what is not offloaded",
+                         "/offload");
     RuleChecker checker(running, *sets);
     auto rules = checker.check(given.contains("rules") ? given["rules"] : no_rules);
     if (!rules)
         return rules;
-    json out{
-        {"default", *std::move(otherwise)}, {"memory", memory}, {"next_id", checker.next_id()}};
+    json out{{"default", *std::move(otherwise)},
+             {"memory", memory},
+             {"offload", offload},
+             {"next_id", checker.next_id()}};
     out["rules"] = *std::move(rules);
     out["sets"] = *std::move(sets);
     return out;
@@ -236,6 +246,9 @@ std::vector<std::string> diff_sections(const json &from, const json &to)
     const json old_memory = from.is_object() ? from["memory"] : json(default_memory);
     if (to["memory"] != old_memory)
         out.push_back("~ efw memory " + old_memory.dump() + " -> " + to["memory"].dump() + " MiB");
+    if (to["offload"] != (from.is_object() ? from["offload"] : json(false)))
+        out.push_back(to["offload"] == true ? "+ efw offload of netfilter's rules"
+                                            : "- efw offload of netfilter's rules");
     if (to["default"] != old_default)
         out.push_back("~ efw default " + old_default + " -> " + to["default"].get<std::string>());
     for (auto &changed : diff_sets(from, to))

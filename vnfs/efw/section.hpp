@@ -5,7 +5,8 @@
 //    "sets": {"blocked": {"type": "addr", "size": 65536}}}
 // A rule may have an "owner", whose rules are replaced together, and a time at which it
 // "expires" (in seconds, of the Unix epoch). "memory" is the room for a compiled ruleset, in
-// MiB; the fast path holds two. For sets see section_sets.hpp.
+// MiB; the fast path holds two. With "offload" what netfilter's live rules decide is offloaded
+// behind them. For sets see section_sets.hpp.
 #pragma once
 
 #include <cstdint>

@@ -188,13 +188,24 @@ Result<Edit> replace_rules(const json &section, const Request &request)
     return Edit{std::move(next), std::move(reply)};
 }
 
+Result<Edit> set_offload(const json &section, const Request &request)
+{
+    if (!request.body.is_object() || request.body.size() != 1 ||
+        !request.body.value("enabled", json()).is_boolean())
+        return bad_input(R"(the body is {"enabled": true} or {"enabled": false})");
+    json next = section;
+    next["offload"] = request.body["enabled"];
+    return Edit{std::move(next), {{"enabled", request.body["enabled"]}}};
+}
+
 } // namespace
 
 std::vector<Route> section_routes()
 {
     return {{"POST", "/rules", add_rule},
             {"PUT", "/rules", replace_rules},
-            {"DELETE", "/rules/([0-9]+)", remove_rule}};
+            {"DELETE", "/rules/([0-9]+)", remove_rule},
+            {"PUT", "/offload", set_offload}};
 }
 
 } // namespace evnf::efw

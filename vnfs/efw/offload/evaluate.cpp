@@ -222,7 +222,7 @@ void Evaluation::conntrack(Walk w)
         known.tracked = true;
         known.changed = true;
         known.joins = 0;
-        known.conditions |= WITHOUT_CONNTRACK;
+        known.conditions |= EFW_WITHOUT_CONNTRACK;
         known.ct_states = CT_NEW | CT_INVALID;
         if (rules_.ct_helpers || host_.expectations)
             known.ct_states |= CT_RELATED;

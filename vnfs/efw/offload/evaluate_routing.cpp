@@ -72,7 +72,7 @@ void Evaluation::route(Walk w)
     // By interfaces whose packets have the same conditions to meet.
     auto parts = [&](Walk from, auto then) {
         const std::uint64_t masks[] = {strict, loose, ~(strict | loose)};
-        const std::uint8_t conditions[] = {SOURCE_ROUTED_BACK, SOURCE_ROUTED, 0};
+        const std::uint8_t conditions[] = {EFW_SOURCE_ROUTED_BACK, EFW_SOURCE_ROUTED, 0};
         for (int i = 0; i < 3; ++i) {
             Walk some = from;
             some.box.in &= masks[i];
@@ -92,7 +92,7 @@ void Evaluation::route(Walk w)
     Walk ahead = w;
     ahead.course = &course_.forward;
     ahead.stage = 0;
-    ahead.conditions |= FORWARDED;
+    ahead.conditions |= EFW_FORWARDED;
     ahead.box.in &= forwarding;
     if (!ahead.box.empty())
         parts(std::move(ahead), [&](Walk part) { walk(std::move(part)); });

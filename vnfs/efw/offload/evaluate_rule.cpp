@@ -203,7 +203,7 @@ bool Evaluation::split_new(Walk &w, const CourseRule &rule, std::size_t at,
         fresh.ct_states = CT_NEW;
         fresh.nat_unsure = false;
         if (host_.conntrack_checksum)
-            fresh.conditions |= RIGHT_CHECKSUM;
+            fresh.conditions |= EFW_RIGHT_CHECKSUM;
         fresh.joins = 0;
         if (steps(fresh, rule, at)) {
             fresh.joins = 0;

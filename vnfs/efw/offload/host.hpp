@@ -17,6 +17,7 @@ struct Interface {
     bool forwarding6 = false; // and that of "all", which IPv6 asks first
     int rp_filter = 0;        // the greater of its own and that of "all"
     bool enslaved = false;    // to a bridge, bond or VRF: its packets go another way
+    friend bool operator==(const Interface &, const Interface &) = default;
 };
 
 struct Host {
@@ -33,6 +34,7 @@ struct Host {
     bool conntrack_checksum = true; // net.netfilter.nf_conntrack_checksum
     bool expectations = false;      // some connection is expected: RELATED is possible
     bool ipsec = false;             // there are IPsec policies, which drop packets too
+    friend bool operator==(const Host &, const Host &) = default;
 };
 
 // Of the network namespace of the calling thread.

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <array>
+#include <fstream>
 #include <future>
 #include <map>
 #include <memory>
@@ -27,7 +28,8 @@ struct CloseSocket {
     void operator()(mnl_socket *s) const { mnl_socket_close(s); }
 };
 
-// nftables counts the changes of its rules, iptables-nft's among them.
+} // namespace
+
 Result<std::uint32_t> nft_generation()
 {
     std::unique_ptr<mnl_socket, CloseSocket> socket(mnl_socket_open(NETLINK_NETFILTER));
@@ -55,6 +57,9 @@ Result<std::uint32_t> nft_generation()
     mnl_attr_parse(answer, sizeof(nfgenmsg), read, &generation);
     return generation;
 }
+
+namespace
+{
 
 // What one program lists for both families. Nothing, if it is not installed.
 struct Listing {
@@ -93,6 +98,21 @@ bool same_rules(const Listing &a, const Listing &b)
 {
     return without_counters(a.v4) == without_counters(b.v4) &&
            without_counters(a.v6) == without_counters(b.v6);
+}
+
+// The kernel names them in files that most hosts do not have or that are empty.
+bool has_legacy_tables()
+{
+    for (const char *file : {"/proc/net/ip_tables_names", "/proc/net/ip6_tables_names"})
+        if (std::string name; std::getline(std::ifstream(file), name))
+            return true;
+    return false;
+}
+
+std::size_t fingerprint(const Listing &legacy)
+{
+    return std::hash<std::string>()(without_counters(legacy.v4) + "\n" +
+                                    without_counters(legacy.v6));
 }
 
 using TableKey = std::pair<Family, std::string>;
@@ -241,6 +261,16 @@ Result<Ruleset> joined(const Listing &legacy, const Listing &nft, const std::str
 
 } // namespace
 
+Result<std::size_t> legacy_fingerprint()
+{
+    if (!has_legacy_tables())
+        return fingerprint({});
+    auto legacy = saved("legacy");
+    if (!legacy)
+        return legacy.error();
+    return fingerprint(*legacy);
+}
+
 Result<Ruleset> read_live()
 {
     for (int i = 0; i < tries; ++i) {
@@ -267,8 +297,14 @@ Result<Ruleset> read_live()
                 return r->error();
         if (!after)
             return after.error();
-        if (*before == *after && same_rules(*legacy, *again))
-            return joined(*legacy, *nft, *json, *text);
+        if (*before != *after || !same_rules(*legacy, *again))
+            continue;
+        auto rules = joined(*legacy, *nft, *json, *text);
+        if (rules) {
+            rules->generation = *after;
+            rules->legacy = fingerprint(*legacy);
+        }
+        return rules;
     }
     return bad_input("the rules of netfilter change too often to be read: " +
                      std::to_string(tries) + " times in a row");

@@ -36,28 +36,11 @@
 namespace evnf::efw::offload
 {
 
-// What the fast path must find out about a packet that a decision matches.
-enum Condition : std::uint8_t {
-    // bpf_xdp_ct_lookup() finds no entry for its addresses and ports, in zone 0.
-    WITHOUT_CONNTRACK = 1 << 0,
-    // Its TCP or UDP checksum is right (or is UDP's absent one): conntrack calls it NEW, not
-    // INVALID.
-    RIGHT_CHECKSUM = 1 << 1,
-    // bpf_fib_lookup() says that the host forwards it, by another interface than it came,
-    // and whole: BPF_FIB_LKUP_RET_SUCCESS or BPF_FIB_LKUP_RET_NO_NEIGH. No IPv6 source of it
-    // is link-local.
-    FORWARDED = 1 << 2,
-    // The host has a route to its source (rp_filter 2) or has it by the interface by which
-    // the packet came (1).
-    SOURCE_ROUTED = 1 << 3,
-    SOURCE_ROUTED_BACK = 1 << 4,
-};
-
 constexpr std::uint32_t no_origin = ~0U;
 
 struct Decision {
     efw::Rule rule;                    // its match, and accept, drop or slow
-    std::uint8_t conditions = 0;       // of accept and drop
+    std::uint8_t conditions = 0;       // of accept and drop: enum efw_condition, see abi.h
     std::uint32_t decider = no_origin; // what decides, in Plan::origins
     std::vector<std::uint32_t> counts; // the origins whose counters one packet moves
     std::uint32_t cause = 0;           // of slow: in Plan::causes
@@ -109,7 +92,7 @@ struct Packet {
     std::string in;
     std::uint8_t dscp = 0;
     std::uint16_t length = 0;
-    std::uint8_t holds = 0; // conditions that hold for it
+    std::uint8_t holds = 0; // enum efw_condition
 };
 
 // The decision that the plan has for a packet, or none: slow.

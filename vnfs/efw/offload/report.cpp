@@ -23,13 +23,13 @@ const char *state_text(Origin::State state)
 nlohmann::json conditions_json(std::uint8_t conditions)
 {
     nlohmann::json out = nlohmann::json::array();
-    if (conditions & WITHOUT_CONNTRACK)
+    if (conditions & EFW_WITHOUT_CONNTRACK)
         out.push_back("only packets of no tracked connection");
-    if (conditions & RIGHT_CHECKSUM)
+    if (conditions & EFW_RIGHT_CHECKSUM)
         out.push_back("only packets with a right checksum");
-    if (conditions & FORWARDED)
+    if (conditions & EFW_FORWARDED)
         out.push_back("only packets that have a route to another interface");
-    if (conditions & (SOURCE_ROUTED | SOURCE_ROUTED_BACK))
+    if (conditions & (EFW_SOURCE_ROUTED | EFW_SOURCE_ROUTED_BACK))
         out.push_back("only packets whose source passes rp_filter");
     return out;
 }

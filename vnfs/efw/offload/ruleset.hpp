@@ -122,6 +122,8 @@ struct Ruleset {
     bool flowtables = false; // flows that pass all rules by
     bool ct_helpers = false; // connections may be RELATED to others
     bool ct_zones = false;
+    std::uint32_t generation = 0; // of nftables, when it was read live
+    std::size_t legacy = 0;       // legacy_fingerprint(), likewise
 };
 
 // The output of iptables-save or ip6tables-save, with or without -c, of either variant:
@@ -136,5 +138,10 @@ Result<Ruleset> parse_nft_json(std::string_view text);
 // The live rules of this network namespace, by the programs that are installed. A
 // consistent snapshot: nothing has changed while it was read.
 Result<Ruleset> read_live();
+
+// How often the rules of nftables have changed, those of iptables-nft among them.
+Result<std::uint32_t> nft_generation();
+// Another number if the rules of iptables-legacy are others.
+Result<std::size_t> legacy_fingerprint();
 
 } // namespace evnf::efw::offload
