@@ -38,6 +38,8 @@ private:
     void add_watch_routes();
     void serve_trace(const httplib::Request &request, httplib::Response &response);
     void serve_times(const httplib::Request &request, httplib::Response &response);
+    void serve_feed(const VnfType &type, const httplib::Request &request,
+                    httplib::Response &response);
     Result<> open_socket();
 
     struct Serving; // the server and its thread

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // The part of the API that watches packets: traces as they come, and times.
+#include <cerrno>
 #include <chrono>
 #include <thread>
 
@@ -51,6 +52,22 @@ struct Watching {
     unsigned generation = 0;
 };
 
+// Each holds a thread of the server, which must have some left for those who steer.
+constexpr unsigned max_following = 4;
+
+// One reader of a feed. The chains may change meanwhile: then there is another feed, and
+// the one before still tells of packets that were under way.
+struct Following {
+    explicit Following(std::atomic<unsigned> &the_readers) : readers(the_readers) {}
+    ~Following() { --readers; }
+    Following(const Following &) = delete;
+    Following &operator=(const Following &) = delete;
+
+    std::atomic<unsigned> &readers;
+    std::shared_ptr<Feed::Reader> before, current;
+    unsigned generation = 0;
+};
+
 bool write(httplib::DataSink &sink, const std::string &text)
 {
     return sink.write(text.data(), text.size());
@@ -73,6 +90,12 @@ void Api::add_watch_routes()
     server.Get("/v1/times", [this](const httplib::Request &request, httplib::Response &response) {
         serve_times(request, response);
     });
+    for (const auto *type : vnf_types())
+        if (!type->stream.empty())
+            server.Get("/v1/" + type->name + type->stream,
+                       [this, type](const httplib::Request &request, httplib::Response &response) {
+                           serve_feed(*type, request, response);
+                       });
 }
 
 void Api::serve_trace(const httplib::Request &request, httplib::Response &response)
@@ -112,6 +135,57 @@ void Api::serve_trace(const httplib::Request &request, httplib::Response &respon
             std::string lines;
             for (const auto &record : records)
                 lines += record.dump() + "\n";
+            // Also when there is nothing: only a write tells that the client is gone.
+            return write(sink, lines.empty() ? "\n" : lines);
+        });
+}
+
+void Api::serve_feed(const VnfType &type, const httplib::Request &request,
+                     httplib::Response &response)
+{
+    if (++serving_->following > max_following) {
+        --serving_->following;
+        return answer(response, Error{.code = EEXIST,
+                                      .what = std::to_string(max_following) +
+                                              " read this already: wait until one has ended"});
+    }
+    auto f = std::make_shared<Following>(serving_->following);
+    // Takes the feed of the chains in force.
+    const auto keep_up = [this, f, &type, instance = request.get_param_value("instance")] {
+        Result<> r = sys_error("evnfd is ending", ECANCELED);
+        loop_.call([&] {
+            r = Unit{};
+            if (f->current && daemon_.generation() == f->generation)
+                return;
+            auto feed = daemon_.feed(type, instance);
+            if (!feed) {
+                r = feed.error();
+                return;
+            }
+            f->before = std::exchange(f->current, (*feed)->open());
+            f->generation = daemon_.generation();
+        });
+        return r;
+    };
+    if (auto r = keep_up(); !r)
+        return answer(response, r.error());
+    response.set_chunked_content_provider(
+        lines_type, [this, f, keep_up](std::size_t, httplib::DataSink &sink) {
+            if (serving_->ending) { // the client sees the connection end
+                sink.done();
+                return true;
+            }
+            if (auto r = keep_up(); !r) {
+                write(sink, json{{"ended", r.error().message()}}.dump() + "\n");
+                sink.done();
+                return true;
+            }
+            std::string lines;
+            if (f->before)
+                for (const auto &line : f->before->read(0ms))
+                    lines += line.dump() + "\n";
+            for (const auto &line : f->current->read(std::chrono::milliseconds(poll_ms)))
+                lines += line.dump() + "\n";
             // Also when there is nothing: only a write tells that the client is gone.
             return write(sink, lines.empty() ? "\n" : lines);
         });

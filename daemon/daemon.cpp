@@ -3,6 +3,7 @@
 
 #include <unistd.h>
 
+#include <ctime>
 #include <filesystem>
 #include <set>
 
@@ -54,6 +55,7 @@ Result<std::unique_ptr<Daemon>> Daemon::create(const Options &options, Loop &loo
     std::unique_ptr<Daemon> d(new Daemon(options, *std::move(rtnl), *std::move(timer)));
     auto watch = loop.watch(d->retire_timer_.get(), [daemon = d.get()]() -> Result<> {
         read_timer(daemon->retire_timer_);
+        daemon->expire();
         daemon->retire_replaced();
         return Unit{};
     });
@@ -303,6 +305,23 @@ Result<std::string> Daemon::find_instance(const VnfType &type, const std::string
                          ": there is " + there};
 }
 
+void Daemon::expire()
+{
+    if (!plane_)
+        return;
+    const auto now = static_cast<std::uint64_t>(std::time(nullptr));
+    for (const auto &i : instances_of(state_.document)) {
+        if (!i.type->expire || !i.type->expire(own_keys(state_.document[i.name]), now))
+            continue;
+        const Route route{
+            .method = {}, .pattern = {}, .edit = [&](const json &section, const Request &) {
+                return Result<Edit>(Edit{*i.type->expire(section, now), nullptr});
+            }};
+        if (auto r = edit(*i.type, i.name, route, {}, "expiry in " + i.name); !r)
+            log_error("remove what has expired in " + i.name + ": " + r.error().message());
+    }
+}
+
 Result<json> Daemon::edit(const VnfType &type, const std::string &instance, const Route &route,
                           const Request &request, const std::string &verb)
 {
@@ -321,8 +340,12 @@ Result<json> Daemon::edit(const VnfType &type, const std::string &instance, cons
     if (auto r = check_composition(chains_of(document), instances_of(document)); !r)
         return r.error();
     FastPath *fast_path = plane_->current()->fast_path(*name);
-    // A stage that packets pass by, or that they may pass by from now on: other chains.
-    const bool rebuild = fast_path && type.idle && type.idle(section) != type.idle(*checked);
+    // A stage that packets pass by, or that they may pass by from now on: other chains. One
+    // that sends copies needs workers.
+    const auto turns = [&](const auto &asked) {
+        return asked && asked(section) != asked(*checked);
+    };
+    const bool rebuild = fast_path && (turns(type.idle) || turns(type.copies));
     const auto bring = [&](const json &whole, const json &own) -> Result<> {
         if (rebuild)
             return put_in_force(whole, FastPlane::Missing::skip);

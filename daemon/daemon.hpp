@@ -55,6 +55,9 @@ public:
     Result<> begin_watching();
     void end_watching();
     Result<std::unique_ptr<Trace>> begin_trace(const TraceRequest &request);
+    // What an instance tells for VnfType::stream.
+    [[nodiscard]] Result<std::shared_ptr<Feed>> feed(const VnfType &type,
+                                                     const std::string &instance) const;
     // Sampled time of a packet at each place, since begin_watching().
     [[nodiscard]] json times() const;
     // The chains as they were asked for and as they run, with an estimate of their cost.
@@ -76,6 +79,7 @@ private:
                                                     const std::string &name) const;
     Result<> cover(const std::vector<Link> &links);
     void retire_replaced();
+    void expire(); // what has had its time: see VnfType
     [[nodiscard]] json show_instance(const Instance &instance) const;
     [[nodiscard]] Result<json> check_kept(const json &wanted) const;
     Result<> put_in_force(const json &document, FastPlane::Missing missing);

@@ -205,10 +205,14 @@ void FastPlane::close_xsks(const Generation &current)
 
 void FastPlane::scale_workers()
 {
-    for (const auto *g : {current_.get(), replaced_.get()})
-        if (g && g->workers())
+    for (auto *g : {current_.get(), replaced_.get()}) {
+        if (!g)
+            continue;
+        g->tick();
+        if (g->workers())
             if (auto r = g->workers()->beat(); !r)
                 log_error("workers: " + r.error().message());
+    }
     if (!current_ || !current_->workers())
         return;
     current_->workers()->scale(xsk_lost());

@@ -39,9 +39,8 @@ json running_section(const Plan &plan, const Instance &instance)
 
 bool Plan::has_workers() const
 {
-    return std::any_of(instances.begin(), instances.end(), [](const Instance &i) {
-        return i.exit == EXIT_XSK || i.type->descriptor.copies;
-    });
+    return std::any_of(instances.begin(), instances.end(),
+                       [](const Instance &i) { return i.exit == EXIT_XSK || i.copies(); });
 }
 
 bool Plan::resumes() const
@@ -316,6 +315,12 @@ FastPath *Generation::fast_path(const std::string &instance) const
 {
     const auto it = instances_.find(instance);
     return it == instances_.end() ? nullptr : it->second->fast_path();
+}
+
+void Generation::tick()
+{
+    for (const auto &[name, instance] : instances_)
+        instance->fast_path()->tick();
 }
 
 Result<> Generation::pin(const Pins &pins) const

@@ -82,6 +82,7 @@ public:
     [[nodiscard]] std::map<std::string, unsigned> xsk_ports() const;
     // Null if nothing goes to user space.
     [[nodiscard]] Workers *workers() const { return workers_.get(); }
+    void tick(); // of the fast paths
     // Null if no chain uses the instance.
     [[nodiscard]] FastPath *fast_path(const std::string &instance) const;
 

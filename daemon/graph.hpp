@@ -27,6 +27,11 @@ struct Instance {
     exit_kind exit = EXIT_STACK;
     std::string tap; // the interface, for EXIT_TAP
     bool exit_down_drops = false;
+    // Whether its stage sends copies of packets to workers.
+    [[nodiscard]] bool copies() const
+    {
+        return type->descriptor.copies && (!type->copies || type->copies(section));
+    }
     // A folder with VNF.bpf.o and VNF_tc.bpf.o, in place of the programs built in.
     std::string objects;
 };

@@ -331,6 +331,10 @@ std::string Daemon::metrics() const
                 "Events that the ring buffer had no room for",
                 {{"type", type}},
                 n});
+    sample({"evnf_copies_lost_total",
+            "Copies for workers that had no room for them",
+            {},
+            all["workers"]["copies_lost"]});
     for (const auto &i : instances_of(state_.document))
         if (const auto *fast_path = plane_->current()->fast_path(i.name))
             for (auto &m : fast_path->metrics(i.section)) {

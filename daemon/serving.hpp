@@ -16,7 +16,8 @@ namespace evnf
 struct Api::Serving {
     httplib::Server server;
     std::thread thread;
-    std::atomic<bool> ending = false; // answers that go on must end now
+    std::atomic<bool> ending = false;    // answers that go on must end now
+    std::atomic<unsigned> following = 0; // feeds that are read
 };
 
 constexpr const char *json_type = "application/json";

@@ -41,6 +41,18 @@ Result<std::unique_ptr<Trace>> Daemon::begin_trace(const TraceRequest &request)
     return trace;
 }
 
+Result<std::shared_ptr<Feed>> Daemon::feed(const VnfType &type, const std::string &instance) const
+{
+    auto name = find_instance(type, instance);
+    if (!name)
+        return name.error();
+    auto *fast_path = plane_->current()->fast_path(*name);
+    auto feed = fast_path ? fast_path->feed() : nullptr;
+    if (!feed)
+        return Error{.code = ENOENT, .what = "no chain has " + *name + " as a stage"};
+    return feed;
+}
+
 json Daemon::times() const
 {
     json out = json::array();

@@ -137,7 +137,7 @@ private:
         }
         room_.notify_all();
         for (const auto &g : mine)
-            handle(g.place & PLACE_SLOT_MASK, g.place, g.ifindex, g.frame);
+            handle(g.place & PLACE_SLOT_MASK, g.place, g.ifindex, {g.frame, true, nullptr});
     }
 
     static int on_copy(void *self, void *data, std::size_t size)
@@ -147,15 +147,13 @@ private:
             return 0; // never: the fast path wrote it
         const auto *bytes = static_cast<const std::uint8_t *>(data) + sizeof head;
         static_cast<Worker *>(self)->handle(head.pkt.slot, head.place, head.pkt.ifindex,
-                                            {bytes, head.caplen});
+                                            {{bytes, head.caplen}, head.place != 0, &head});
         return 0;
     }
 
     // `place` is 0 for a copy.
-    void handle(unsigned slot, unsigned place, unsigned ifindex,
-                std::span<const std::uint8_t> frame)
+    void handle(unsigned slot, unsigned place, unsigned ifindex, const SlowPacket &packet)
     {
-        const bool held = place != 0;
         ++handled_;
         auto it = objects_.find(slot);
         if (it == objects_.end()) {
@@ -163,14 +161,14 @@ private:
             it = objects_.emplace(slot, fast_path ? fast_path->make_worker() : nullptr).first;
         }
         // A VNF that has nothing to say lets its packets go on.
-        const bool goes_on = !it->second || it->second->handle({frame, held});
-        if (!held)
+        const bool goes_on = !it->second || it->second->handle(packet);
+        if (!packet.held)
             return;
         if (!goes_on) {
             ++refused_;
             return;
         }
-        if (auto r = reenter_.send(place, ifindex, frame); !r && failed_++ == 0)
+        if (auto r = reenter_.send(place, ifindex, packet.frame); !r && failed_++ == 0)
             log_error(r.error().message());
     }
 

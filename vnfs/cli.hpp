@@ -28,6 +28,10 @@ public:
     // With --json prints `value`, else what `human` makes of it.
     virtual void print(const json &value,
                        const std::function<std::string(const json &)> &human) = 0;
+    // A GET whose answer is a JSON object to a line, without end: prints the first `count`, or
+    // all if it is 0, as they come.
+    virtual void follow(const std::string &path, std::size_t count,
+                        const std::function<std::string(const json &)> &human) = 0;
     // The verb ends in failure: prints the error, with a caret under the word at
     // fault if `input` is the text it is about; the command exits 1, or 2 for input.
     virtual void fail(const Error &error, const std::string &input = {}) = 0;

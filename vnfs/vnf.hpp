@@ -17,10 +17,12 @@
 #include <string_view>
 #include <vector>
 
+#include "abi/copy.h"
 #include "base/bpf.hpp"
 #include "base/net.hpp"
 #include "base/result.hpp"
 #include "match/match.hpp"
+#include "vnfs/feed.hpp"
 
 namespace evnf
 {
@@ -48,6 +50,7 @@ struct Metric {
 struct SlowPacket {
     std::span<const std::uint8_t> frame; // from the Ethernet header on
     bool held;                           // the packet itself
+    const copy_head *head;               // what is known of it; null by AF_XDP
 };
 
 // The slow path of a VNF in user space: one object for each worker thread, which sees
@@ -76,6 +79,10 @@ public:
     // Null: the VNF has no slow path in user space. Called on the worker's thread, where
     // the object stays; it must not outlive this.
     [[nodiscard]] virtual std::unique_ptr<PacketWorker> make_worker() { return nullptr; }
+    // Called about twice a second, on the daemon's thread.
+    virtual void tick() {}
+    // What VnfType::stream shows. Null: nothing.
+    [[nodiscard]] virtual std::shared_ptr<Feed> feed() { return nullptr; }
 };
 
 // A verb of the API, below /v1/<vnf>. It makes a new section of the one in force; the
@@ -171,6 +178,13 @@ struct VnfType {
     // Whether the stage, with this section, lets every packet go on as it is: then it is
     // left out of the chain.
     std::function<bool(const json &section)> idle;
+    // The section without what has had its time, `now` being seconds of the Unix epoch; none
+    // if nothing has. Asked every half second.
+    std::function<std::optional<json>(const json &section, std::uint64_t now)> expire;
+    // With Descriptor.copies: whether this section makes the stage send any. None: always.
+    std::function<bool(const json &section)> copies;
+    // Where the API has what FastPath::feed() gives, such as "/log". Empty: nowhere.
+    std::string stream;
     // Which rule or entry a stage's trace_detail() means, for people.
     std::function<std::string(const json &section, unsigned detail)> explain;
 };

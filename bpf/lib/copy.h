@@ -74,9 +74,9 @@ static __always_inline __u32 copy_bucket(const struct flow_key *f)
     return h & (COPY_BUCKETS - 1);
 }
 
-/* Sends up to `snap` bytes of the frame. False if they are lost: no worker, a full
+/* Sends up to `snap` bytes of the frame, and `note`. False if they are lost: no worker, a full
  * ring, or an unreadable frame. A global function: the verifier goes through it once. */
-__noinline int copy_send(struct frame_ctx *ctx, __u32 snap, __u32 place)
+__noinline int copy_send(struct frame_ctx *ctx, __u32 snap, __u32 place, __u32 note)
 {
     struct pkt *p = pkt_get();
     __u32 zero = 0, bucket, len;
@@ -100,6 +100,8 @@ __noinline int copy_send(struct frame_ctx *ctx, __u32 snap, __u32 place)
     if (ring && frame_load(ctx, 0, b->bytes, frame_copy_len(len)) == 0) {
         b->head.place = place;
         b->head.caplen = len;
+        b->head.ns = bpf_ktime_get_ns();
+        b->head.note = note;
         b->head.pkt = *p;
         sent = bpf_ringbuf_output(ring, b, sizeof(b->head) + frame_copy_len(len), 0) == 0;
     }
@@ -109,10 +111,10 @@ __noinline int copy_send(struct frame_ctx *ctx, __u32 snap, __u32 place)
     return sent;
 }
 
-/* For a stage: its workers get a copy, the packet goes on as the stage says. */
-static __always_inline void packet_copy(struct frame_ctx *ctx, __u32 snap)
+/* For a stage: its workers get a copy with a note, the packet goes on as the stage says. */
+static __always_inline void packet_copy(struct frame_ctx *ctx, __u32 snap, __u32 note)
 {
-    copy_send(ctx, snap, 0);
+    copy_send(ctx, snap, 0, note);
 }
 
 /* The worker gets the packet itself; false if it cannot, and the packet is still here. */
@@ -123,5 +125,5 @@ static __always_inline bool copy_held(struct frame_ctx *ctx, const struct pkt *p
 
     if (!alive || bpf_ktime_get_coarse_ns() - *alive > COPY_ALIVE_NS)
         return false;
-    return p->len <= COPY_MAX_BYTES && copy_send(ctx, COPY_MAX_BYTES, chain_place_tag | p->slot);
+    return p->len <= COPY_MAX_BYTES && copy_send(ctx, COPY_MAX_BYTES, chain_place_tag | p->slot, 0);
 }

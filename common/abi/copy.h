@@ -15,9 +15,12 @@
 struct copy_head {
     __u32 place;  /* see abi/place.h; with slot 0 the packet itself goes on: this is a copy */
     __u32 caplen; /* bytes of the frame that follow */
+    __u64 ns;     /* when, by CLOCK_MONOTONIC */
+    __u32 note;   /* of a copy: what the stage tells its worker; its abi.h says what it means */
+    __u32 pad;
     struct pkt pkt;
 };
-ABI_VALUE(struct copy_head, 144);
+ABI_VALUE(struct copy_head, 160);
 
 struct copy_count {
     __u64 sent;

@@ -103,6 +103,8 @@ RouteAnswer read_route(const nlmsghdr *h)
     RouteAnswer r;
     if (rt->rtm_type == RTN_UNICAST)
         r.kind = RouteAnswer::Kind::unicast;
+    if (rt->rtm_type == RTN_BROADCAST)
+        r.kind = RouteAnswer::Kind::broadcast;
     r.ifindex = attr.u32(RTA_OIF);
     r.gateway = read_address(attr[RTA_GATEWAY]);
     if (const auto *via = attr[RTA_VIA]; via && mnl_attr_get_payload_len(via) > sizeof(rtvia)) {
@@ -225,7 +227,7 @@ Result<RouteAnswer> Rtnl::route_to(const Address &destination)
         });
         if (!r && !flags)
             return r.error();
-        if (answer.kind == RouteAnswer::Kind::other)
+        if (answer.kind != RouteAnswer::Kind::unicast)
             break;
     }
     return answer;

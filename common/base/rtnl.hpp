@@ -34,7 +34,8 @@ struct Link {
 
 // Where the kernel sends a packet for a destination.
 struct RouteAnswer {
-    enum class Kind { unicast, other } kind = Kind::other; // other: local, blackhole, …
+    // other: local, blackhole, …
+    enum class Kind { unicast, broadcast, other } kind = Kind::other;
     unsigned ifindex = 0;
     std::optional<Address> gateway; // none: the destination is on the link
     std::uint32_t mtu = 0;          // 0: the link's

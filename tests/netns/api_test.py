@@ -41,6 +41,8 @@ CALLS = [
     ("get", "/v1/config", None, 200),
     ("get", "/v1/efw", None, 200),
     ("get", "/v1/elb", None, 200),
+    ("get", "/v1/efw/log", None, 200),
+    ("get", "/v1/efw/log?instance=none", None, 404),
     ("get", "/v1/openapi.json", None, 200),
     ("get", "/metrics", None, 200),
     ("put", "/v1/config?dry_run=true", {"chain": []}, 200),
@@ -89,7 +91,7 @@ class ApiTest(LabCase):
                  self.lab.dir / f"run/{self.lab.name}.sock", f"http://evnf{path}"]
         if body is not None:
             words += ["-d", body if isinstance(body, str) else json.dumps(body)]
-        endless = path.startswith("/v1/trace")
+        endless = path.startswith(("/v1/trace", "/v1/efw/log"))
         if endless:
             words += ["-m", "1"]
         text, status = self.lab.run(words, check=not endless).stdout.rsplit("\n", 1)
@@ -146,6 +148,7 @@ class ApiTest(LabCase):
                      for status in operation["responses"] if not status.startswith("5")}
         # Two who watch at once are watch_test's.
         described -= {("get", "/v1/times", "409"), ("get", "/v1/trace", "409")}
+        described -= {("get", "/v1/efw/log", "409")}  # efw_test's
         self.assertEqual(described - called, set())
 
     def test_what_is_not_understood_is_refused(self):

@@ -133,6 +133,19 @@ class LifecycleTest(LabCase):
         self.lab.evnf("elb", "service", "del", "tcp", f"{VIP}:7000")
         self.assertEqual(say("five"), "five")
 
+    def test_a_rule_expires(self):
+        self.begin()
+        def shown():
+            return [r["rule"] for r in self.lab.evnf_json("efw", "rule", "list")["rules"]]
+        before = shown()
+        self.lab.evnf("efw", "rule", "add", "--ttl", "2s", "udp", "dport", "9", "drop")
+        self.assertEqual(shown(), before + ["udp dport 9 drop"])
+        for _ in range(50):
+            if shown() == before:
+                return
+            time.sleep(0.1)
+        self.fail("the rule is still there after 5 s")
+
     def test_connection_outlives_another_table_size(self):
         self.begin()
         self.echo(self.lab.servers[0], "tcp", 7000)

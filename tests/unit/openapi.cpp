@@ -32,6 +32,9 @@ TEST_CASE("the API's description has the VNFs' verbs, all and only")
                 if (path.starts_with("/v1/" + type->name + "/"))
                     described.insert(method + " " + shape(path));
     for (const auto *type : vnf_types())
+        if (!type->stream.empty())
+            served.insert("get /v1/" + type->name + type->stream);
+    for (const auto *type : vnf_types())
         for (const auto &route : type->routes) {
             std::string method = route.method;
             std::transform(method.begin(), method.end(), method.begin(), ::tolower);

@@ -37,10 +37,30 @@ public:
         auto socket = find_socket(run_dir, name);
         if (!socket)
             return socket.error();
-        // Of a VNF's verbs: which of its instances.
-        const std::string sign = path.find('?') == path.npos ? "?" : "&";
-        const std::string which = instance.empty() ? "" : sign + "instance=" + instance;
-        return call_api(*socket, method, path + which, body);
+        return call_api(*socket, method, with_instance(path), body);
+    }
+
+    void follow(const std::string &path, std::size_t count,
+                const std::function<std::string(const json &)> &human) override
+    {
+        auto socket = find_socket(run_dir, name);
+        if (!socket)
+            return fail(socket.error(), "");
+        std::size_t printed = 0;
+        const auto take = [&](const json &line) {
+            if (line.contains("lost")) {
+                std::cerr << (as_json ? line.dump()
+                                      : "evnf: " + line["lost"].dump() +
+                                            " lines were lost so far: they come faster than "
+                                            "they are read")
+                          << "\n";
+                return true;
+            }
+            std::cout << (as_json ? line.dump() : human(line)) << std::endl;
+            return count == 0 || ++printed < count;
+        };
+        if (auto r = stream_api(*socket, with_instance(path), take); !r)
+            fail(r.error(), "");
     }
 
     void print(const json &value, const std::function<std::string(const json &)> &human) override
@@ -64,6 +84,14 @@ public:
             std::cerr << json{{"error", message}}.dump() + "\n";
         else
             std::cerr << "evnf: " + message + "\n";
+    }
+
+private:
+    // Of a VNF's verbs: which of its instances.
+    [[nodiscard]] std::string with_instance(const std::string &path) const
+    {
+        const std::string sign = path.find('?') == path.npos ? "?" : "&";
+        return path + (instance.empty() ? "" : sign + "instance=" + instance);
     }
 };
 

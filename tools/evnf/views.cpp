@@ -93,6 +93,11 @@ std::string counters_view(const json &counters)
     out += "next hops: " + number(hops["resolved"]) + " resolved, " + number(hops["slow"]) +
            " left to the kernel, " + number(hops["pending"]) +
            " pending; events lost: " + number(counters["events_lost"]["nexthop_miss"]) + "\n";
+    const auto &workers = counters["workers"];
+    if (workers["workers"] != 0)
+        out += "workers: " + number(workers["workers"]) +
+               "; copies sent to them: " + number(workers["copies_sent"]) +
+               ", lost: " + number(workers["copies_lost"]) + "\n";
     return out;
 }
 

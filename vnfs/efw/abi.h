@@ -22,6 +22,7 @@ enum efw_option {
     EFW_OVER = 1 << 1,       /* … only one that finds none */
     EFW_PER_SOURCE = 1 << 2, /* each source address has a bucket of its own */
     EFW_OFFLOADED = 1 << 3,  /* a decision of an offload's plan, see offload/plan.hpp */
+    EFW_COPIED = 1 << 4,     /* workers get copies: of all if it rejects, of one in number[1] */
 };
 #define EFW_CONDITIONS_SHIFT 8 /* of the decision's conditions in the options */
 
@@ -63,6 +64,15 @@ ABI_VALUE(struct efw_link, 8);
 /* Of two plans: one in force, and one before or after it. */
 #define EFW_OFFLOAD_COUNTERS (2 * EFW_MAX_DECISIONS)
 #define EFW_DETAIL_OFFLOADED 0x80000000 /* in trace_detail(), with the counter */
+
+/* What the workers are told of a copy: copy_head.note. */
+#define EFW_NOTE_COUNTER 0x00ffffff /* of the rule */
+#define EFW_NOTE_ACTION_SHIFT 24    /* enum efw_action */
+#define EFW_NOTE_ACTION_MASK 0x7f
+#define EFW_NOTE_LOG (1U << 31) /* it is one of those to be logged */
+#if EFW_COUNTERS > EFW_NOTE_COUNTER
+#error a counter must fit into a note
+#endif
 
 struct efw_bucket_key {
     struct ip_addr saddr; /* zero if the bucket is for all */

@@ -12,6 +12,7 @@
 #include "base/net.hpp"
 #include "base/text.hpp"
 #include "vnfs/efw/cli_offload.hpp"
+#include "vnfs/efw/packet_line.hpp"
 #include "vnfs/efw/rule.hpp"
 #include "vnfs/efw/rule_file.hpp"
 
@@ -283,6 +284,16 @@ void add_replace(CLI::App &rule, Context &context)
     replace->callback([&context, path, owner] { rule_replace(context, *path, *owner); });
 }
 
+void add_log(CLI::App &efw, Context &context)
+{
+    auto *log = efw.add_subcommand("log", "The packets that rules log, as they come");
+    auto count = std::make_shared<std::size_t>(0);
+    log->add_option("-c,--count", *count, "End after so many packets");
+    log->footer("All packets that rules with the word log match, or those of the sample; the\n"
+                "daemon's own log has as many of them as it can take.");
+    log->callback([&context, count] { context.follow("/v1/efw/log", *count, log_line); });
+}
+
 void add_verbs(CLI::App &app, Context &context)
 {
     auto *efw = app.add_subcommand("efw", "The firewall")->require_subcommand(1);
@@ -302,6 +313,7 @@ void add_verbs(CLI::App &app, Context &context)
 
     add_replace(*rule, context);
     add_offload(*efw, context);
+    add_log(*efw, context);
 }
 
 const cli::VerbsRegistration registration({"efw", add_verbs});

@@ -6,12 +6,15 @@
  *                  |   |              `----- next rule -----'
  *                  |   |`-- of the offload: are its conditions met? (offload.h)
  *                  |   `-- its ports (or protocol) cannot be seen: slow
+ *
+ * Of what is rejected or logged, the workers get a copy.
  */
 #include "lib/match.h"
 #include "lib/stage.h"
 #include "vnfs/efw/abi.h"
 #include "vnfs/efw/limit.h"
 #include "vnfs/efw/offload.h"
+#include "vnfs/efw/tell.h"
 
 /* By match_rule.counter. A rule keeps its counter while other rules come and go. */
 struct {
@@ -52,6 +55,8 @@ STAGE(efw)
         if (limit_allows(p, rule)) {
             count(&efw_counters, rule->counter, p->len);
             trace_detail(p, rule->counter + 1);
+            if (rule->options & EFW_COPIED)
+                tell_workers(ctx, p, rule, &efw_counters);
             if (rule->action != EFW_COUNT)
                 return reason_of(rule->action, m.rule == m.rules);
         }

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // efw for the daemon: loads the fast path and swaps its ruleset.
+#include <algorithm>
+#include <atomic>
 #include <mutex>
 #include <set>
 
@@ -11,6 +13,7 @@
 #include "vnfs/efw/offloaded.hpp"
 #include "vnfs/efw/section.hpp"
 #include "vnfs/efw/section_sets.hpp"
+#include "vnfs/efw/worker.hpp"
 
 namespace evnf::efw
 {
@@ -20,6 +23,11 @@ namespace
 
 using Skeleton = bpf::Skeleton<efw_bpf>;
 using Counters = bpf::PerCpuCounters<counter>;
+
+bool makes_copies(const Rule &rule)
+{
+    return rule.log_sample || rule.action == EFW_REJECT;
+}
 
 // What abi.h says of a rule.
 match_rule compiled(const SectionRule &from)
@@ -31,6 +39,9 @@ match_rule compiled(const SectionRule &from)
         out.period = std::uint64_t{limit->seconds} * 1'000'000'000 / limit->packets;
         out.number[0] = limit->burst;
     }
+    if (makes_copies(from.rule))
+        out.options |= EFW_COPIED;
+    out.number[1] = from.rule.log_sample;
     return out;
 }
 
@@ -126,7 +137,15 @@ public:
                 row["expires"] = *r.expires;
             rules.push_back(std::move(row));
         }
+        const auto answers = rejecter_ ? rejecter_->counts() : Rejecter::Counts{};
+        const auto lines = log_.counts();
         return {{"default", section["default"]},
+                {"answers",
+                 {{"sent", answers.sent},
+                  {"limited", answers.limited},
+                  {"silent", answers.silent},
+                  {"failed", answers.failed}}},
+                {"log", {{"written", lines.written}, {"left_out", lines.left_out}}},
                 {"memory", {{"used", store_.used()}, {"room", store_.room()}}},
                 {"default_packets", otherwise.packets},
                 {"default_bytes", otherwise.bytes},
@@ -150,8 +169,23 @@ public:
         for (const auto &r : shown["rules"])
             add(std::to_string(r["id"].get<unsigned>()), r["rule"], r["packets"], r["bytes"]);
         add("default", shown["default"], shown["default_packets"], shown["default_bytes"]);
+        for (const auto &[result, n] : shown["answers"].items())
+            out.push_back({"evnf_efw_answers_total",
+                           "What became of answers to rejected packets",
+                           {{"result", result}},
+                           n});
+        for (const auto &[result, n] : shown["log"].items())
+            out.push_back(
+                {"evnf_efw_log_lines_total", "Lines of logged packets", {{"result", result}}, n});
         return out;
     }
+
+    [[nodiscard]] std::unique_ptr<PacketWorker> make_worker() override
+    {
+        return std::make_unique<EfwWorker>(log_, answering_);
+    }
+    void tick() override { log_.tell_left_out(); }
+    [[nodiscard]] std::shared_ptr<Feed> feed() override { return log_.feed(); }
 
 private:
     // Rules of efw's own first: they are the operator's word over netfilter's.
@@ -159,10 +193,18 @@ private:
     {
         std::vector<match::Entry> rules;
         std::set<unsigned> counting;
+        PacketLog::Rules logged;
+        bool rejects = false;
         for (const auto &r : ordered_rules(section)) {
             rules.push_back({r.rule.match, compiled(r)});
             counting.insert(r.counter);
+            if (r.rule.log_sample)
+                logged[r.counter] = {r.id, r.rule.name};
+            rejects |= r.rule.action == EFW_REJECT;
         }
+        if (rejects)
+            if (auto r = prepare_answers(); !r)
+                return r;
         for (auto &decision : offloaded_.entries())
             rules.push_back(std::move(decision));
         auto tables = match::compile(rules, compiled(default_action(section)), names(section));
@@ -172,6 +214,7 @@ private:
             if (!counting_.contains(counter))
                 if (auto r = counters_.clear(counter); !r)
                     return r;
+        log_.set_rules(std::move(logged)); // before there are packets of them
         if (auto r = store_.put(*std::move(tables)); !r)
             return r;
         counting_ = std::move(counting);
@@ -196,6 +239,18 @@ private:
     }
 
     const bpf::MapSet &maps_;
+    Result<> prepare_answers()
+    {
+        if (rejecter_)
+            return Unit{};
+        auto rejecter = Rejecter::open();
+        if (!rejecter)
+            return rejecter.error();
+        rejecter_ = *std::move(rejecter);
+        answering_ = rejecter_.get();
+        return Unit{};
+    }
+
     Skeleton skel_;
     Counters counters_;
     match::Store store_;
@@ -203,7 +258,10 @@ private:
     mutable std::mutex mutex_;    // of what the watcher changes too: all above and this
     Offloaded offloaded_;
     json section_;
-    std::unique_ptr<offload::Watcher> watcher_; // last: its thread uses the rest
+    PacketLog log_;
+    std::unique_ptr<Rejecter> rejecter_;         // once a rule rejects
+    std::atomic<Rejecter *> answering_{nullptr}; // the same, for the workers
+    std::unique_ptr<offload::Watcher> watcher_;  // last: its thread uses the rest
 };
 
 Result<std::unique_ptr<FastPath>> load(bpf::MapSet &maps, const json &section, const json &running)
@@ -249,6 +307,18 @@ bool accepts_all(const json &section)
            section["offload"] == false;
 }
 
+// Only rules that have the words are read for good: there may be many.
+bool some_make_copies(const json &section)
+{
+    return std::ranges::any_of(section["rules"], [](const json &r) {
+        const auto &text = r["rule"].get_ref<const std::string &>();
+        if (text.find("log") == text.npos && text.find("reject") == text.npos)
+            return false;
+        const auto rule = parse_rule(text);
+        return rule && makes_copies(*rule);
+    });
+}
+
 // Its detail is a rule's counter and one.
 std::string rule_of(const json &section, unsigned detail)
 {
@@ -263,7 +333,7 @@ std::string rule_of(const json &section, unsigned detail)
 }
 
 const VnfType type{.name = "efw",
-                   .descriptor = {.drops = true, .cost_ns = 37},
+                   .descriptor = {.drops = true, .copies = true, .cost_ns = 37},
                    .reasons = {EFW_REASONS(EVNF_REASON_ROW)},
                    .routes = section_routes(),
                    .check = check_section,
@@ -271,6 +341,9 @@ const VnfType type{.name = "efw",
                    .load = load,
                    .matches = destinations,
                    .idle = accepts_all,
+                   .expire = without_expired,
+                   .copies = some_make_copies,
+                   .stream = "/log",
                    .explain = rule_of};
 const Registration registration(type);
 

@@ -292,4 +292,21 @@ efw_action default_action(const json &section)
     return action ? *action : EFW_DROP;
 }
 
+std::optional<json> without_expired(const json &section, std::uint64_t now)
+{
+    const auto expired = [&](const json &rule) {
+        const auto at = rule.find("expires");
+        return at != rule.end() && at->get<std::uint64_t>() <= now;
+    };
+    const auto &rules = section["rules"];
+    if (std::none_of(rules.begin(), rules.end(), expired))
+        return std::nullopt;
+    json out = section;
+    out["rules"] = json::array();
+    for (const auto &r : rules)
+        if (!expired(r))
+            out["rules"].push_back(r);
+    return out;
+}
+
 } // namespace evnf::efw

@@ -24,6 +24,8 @@ namespace evnf::efw
 Result<json> check_section(const json &section, const json &running);
 std::vector<std::string> diff_sections(const json &from, const json &to);
 std::vector<Route> section_routes();
+// VnfType::expire: without the rules that have expired.
+std::optional<json> without_expired(const json &section, std::uint64_t now);
 
 constexpr unsigned default_memory = 16, max_memory = 1024; // MiB
 

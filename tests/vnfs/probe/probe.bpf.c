@@ -54,7 +54,7 @@ STAGE(probe)
     case PROBE_DROP:
         return PROBE_DROP_ASKED;
     case PROBE_COPY:
-        packet_copy(ctx, 128);
+        packet_copy(ctx, 128, 0);
         return PROBE_NEXT_COPIED;
     }
     return NEXT;
