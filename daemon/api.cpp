@@ -20,7 +20,7 @@ namespace evnf
 namespace
 {
 
-constexpr std::size_t max_body = 16 << 20; // a configuration of a million words
+constexpr std::size_t max_body = 128 << 20; // the elements of the greatest set
 constexpr auto max_wait = std::chrono::seconds(10);
 
 // The body as JSON; null for none.
@@ -219,32 +219,43 @@ void Api::add_vnf_routes(const VnfType &type)
         else
             answer(response, shown.error());
     });
-    for (const Route &route : type.routes) {
-        auto handler = [this, &type, &route](const httplib::Request &request,
-                                             httplib::Response &response) {
+    const auto add = [&](const std::string &method, const std::string &pattern, auto call) {
+        auto handler = [this, call](const httplib::Request &request, httplib::Response &response) {
             auto body = body_of(request);
             if (!body)
                 return answer(response, body.error());
-            Request verb{{}, *body};
+            Request verb{{}, *std::move(body)};
             for (std::size_t i = 1; i < request.matches.size(); ++i)
                 verb.words.push_back(request.matches[i].str());
+            for (const auto &[key, value] : request.params)
+                verb.query.emplace(key, value);
             Result<json> result = sys_error("evnfd is ending", ECANCELED);
-            const std::string instance = request.get_param_value("instance");
-            const std::string what =
-                request.method + " " + request.path.substr(std::string("/v1/" + type.name).size());
-            loop_.call([&] { result = daemon_.edit(type, instance, route, verb, what); });
+            loop_.call([&] { result = call(request, verb); });
             if (!result)
                 return answer(response, result.error());
             answer(response, *result);
         };
-        const std::string pattern = base + route.pattern;
-        if (route.method == "POST")
-            server.Post(pattern, handler);
-        else if (route.method == "PUT")
-            server.Put(pattern, handler);
+        const std::string whole = base + pattern;
+        if (method == "GET")
+            server.Get(whole, handler);
+        else if (method == "POST")
+            server.Post(whole, handler);
+        else if (method == "PUT")
+            server.Put(whole, handler);
         else
-            server.Delete(pattern, handler);
-    }
+            server.Delete(whole, handler);
+    };
+    for (const Route &route : type.routes)
+        add(route.method, route.pattern,
+            [this, &type, &route, base](const httplib::Request &request, const Request &verb) {
+                const std::string what = request.method + " " + request.path.substr(base.size());
+                return daemon_.edit(type, request.get_param_value("instance"), route, verb, what);
+            });
+    for (const LiveRoute &route : type.live)
+        add(route.method, route.pattern,
+            [this, &type, &route](const httplib::Request &request, const Request &verb) {
+                return daemon_.call_live(type, request.get_param_value("instance"), route, verb);
+            });
 }
 
 } // namespace evnf

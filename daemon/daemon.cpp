@@ -140,6 +140,8 @@ Result<> Daemon::put_in_force(const json &document, FastPlane::Missing missing)
         std::map<unsigned, Link> ports;
         for (const auto &[name, link] : used)
             ports.emplace(link.ifindex, link);
+        if (auto r = restore_live(next); !r)
+            return r;
         return nexthops_->serve(next.maps(), std::move(ports));
     };
     if (auto r = plane_->install(document, state_.document, rtnl_, missing, serve); !r) {
@@ -171,6 +173,8 @@ void Daemon::retire_replaced()
     if (std::chrono::steady_clock::now() - replaced_at_ > retire_after)
         plane_->retire_old();
     plane_->scale_workers();
+    if (std::chrono::steady_clock::now() >= keep_at_)
+        keep_live();
 }
 
 Result<> Daemon::save(const json &document, const std::string &what, Written written)
@@ -229,6 +233,7 @@ Daemon::Changes Daemon::change_to(const json &wanted, const std::string &what, b
     if (dry_run)
         return changes;
     const unsigned before = plane_->number();
+    keep_live();
     auto done = put_in_force(*document, FastPlane::Missing::refuse);
     if (done)
         done = save(*document, what, written);
@@ -351,6 +356,8 @@ Result<json> Daemon::edit(const VnfType &type, const std::string &instance, cons
             return put_in_force(whole, FastPlane::Missing::skip);
         return fast_path ? fast_path->apply(own) : Result<>(Unit{});
     };
+    if (rebuild)
+        keep_live();
     if (auto r = bring(document, *checked); !r)
         return r.error();
     if (auto r = save(document, *name + ": " + verb, {}); !r) {
@@ -390,6 +397,7 @@ void Daemon::links_changed()
         }
     if (!changed)
         return;
+    keep_live();
     if (auto r = put_in_force(state_.document, FastPlane::Missing::skip); !r) {
         log_error(r.error().message());
         known_links_ = used; // not again and again for the same change

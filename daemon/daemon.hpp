@@ -51,6 +51,13 @@ public:
     Result<json> edit(const VnfType &type, const std::string &instance, const Route &route,
                       const Request &request, const std::string &verb);
 
+    // The same for a verb on the running fast path.
+    Result<json> call_live(const VnfType &type, const std::string &instance, const LiveRoute &route,
+                           const Request &request);
+    // Lets the fast paths keep what they have besides their sections: at the end, and before
+    // they are replaced, but not by the ones before them.
+    void keep_live();
+
     // One watches at a time. In watch.cpp.
     Result<> begin_watching();
     void end_watching();
@@ -78,6 +85,8 @@ private:
     [[nodiscard]] Result<std::string> find_instance(const VnfType &type,
                                                     const std::string &name) const;
     Result<> cover(const std::vector<Link> &links);
+    Result<> restore_live(const Generation &next) const;
+    [[nodiscard]] std::string live_folder(const std::string &instance) const;
     void retire_replaced();
     void expire(); // what has had its time: see VnfType
     [[nodiscard]] json show_instance(const Instance &instance) const;
@@ -105,6 +114,7 @@ private:
     std::map<std::string, Link> known_links_; // as the generation in force was built for
     std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
     std::chrono::steady_clock::time_point replaced_at_; // a generation, last
+    std::chrono::steady_clock::time_point keep_at_;     // not before this
     bool watching_ = false;
     Fd retire_timer_;
     Loop::Watch retire_watch_; // last: it names the descriptor above

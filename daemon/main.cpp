@@ -140,6 +140,7 @@ int serve(const Options &o, const config::Document &file)
     log_info("ready");
     sd_notify(0, "READY=1");
     auto ended = (*loop)->run();
+    (*daemon)->keep_live();
     sd_notify(0, "STOPPING=1");
     return ended ? ok : fail(ended.error());
 }

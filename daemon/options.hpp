@@ -20,6 +20,8 @@ struct Options {
     [[nodiscard]] std::string socket_path() const { return run_dir + "/" + name + ".sock"; }
     [[nodiscard]] std::string lock_path() const { return run_dir + "/" + name + ".lock"; }
     [[nodiscard]] std::string state_path() const { return state_dir + "/" + name + ".json"; }
+    // What fast paths keep besides it, a folder for each instance.
+    [[nodiscard]] std::string live_path() const { return state_dir + "/" + name + ".live"; }
 };
 
 // Parses the command line. Without a value there is nothing left to do (--help, or

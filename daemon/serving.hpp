@@ -31,6 +31,8 @@ inline int http_status(const Error &e)
         return 404;
     case EEXIST:
         return 409;
+    case ENOSPC: // where we set the bound, but also where the system does
+        return 507;
     default:
         return 500;
     }

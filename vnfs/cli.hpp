@@ -40,10 +40,20 @@ public:
 // Rows as a table with aligned columns; the first row is the heading.
 std::string table(const std::vector<std::vector<std::string>> &rows);
 
+// A call of the API.
+struct Call {
+    std::string method;
+    std::string path;
+    json body;
+};
+
 // A VNF's verbs: `add` hangs a subcommand of the VNF's name on `app`.
 struct Verbs {
     std::string vnf;
     std::function<void(CLI::App &app, Context &context)> add;
+    // What is to be done for a section once a file with it has been applied; read before, so
+    // that what is wrong with it changes nothing. Not every VNF has this.
+    std::function<Result<std::vector<Call>>(const json &section)> apply = {};
 };
 const std::vector<Verbs> &all_verbs();
 struct VerbsRegistration {

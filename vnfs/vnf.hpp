@@ -9,6 +9,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -76,6 +77,11 @@ public:
     // The section with live numbers, as the API shows it.
     [[nodiscard]] virtual json show(const json &section) const = 0;
     [[nodiscard]] virtual std::vector<Metric> metrics(const json &section) const = 0;
+    // What it has besides its section, which LiveRoutes change, is kept in `folder`, the
+    // instance's own: restore() is called before packets meet it, keep() about once a second
+    // while it is in force, before it is replaced, and at the daemon's end.
+    virtual Result<> restore(const std::string & /*folder*/) { return Unit{}; }
+    virtual Result<> keep(const std::string & /*folder*/) { return Unit{}; }
     // Null: the VNF has no slow path in user space. Called on the worker's thread, where
     // the object stays; it must not outlive this.
     [[nodiscard]] virtual std::unique_ptr<PacketWorker> make_worker() { return nullptr; }
@@ -90,6 +96,7 @@ public:
 struct Request {
     std::vector<std::string> words; // what the pattern's groups matched
     json body;                      // null if there was none
+    std::map<std::string, std::string> query = {};
 };
 struct Edit {
     json section;
@@ -99,6 +106,15 @@ struct Route {
     std::string method;  // "POST", "PUT" or "DELETE"
     std::string pattern; // a regular expression, such as "/rules/([0-9]+)"
     std::function<Result<Edit>(const json &section, const Request &request)> edit;
+};
+
+// A verb on what a running fast path has besides its section, such as the elements of sets:
+// too much for the desired state, or changing too often. It is in no history and comes back
+// by no rollback. All or nothing is its own task. There must be a chain with the VNF.
+struct LiveRoute {
+    std::string method; // also "GET"
+    std::string pattern;
+    std::function<Result<json>(FastPath &fast_path, const Request &request)> call;
 };
 
 // How deep into a packet, from the outside in.
@@ -156,6 +172,7 @@ struct VnfType {
     bool only_own_outputs = false;
     std::vector<Reason> reasons;
     std::vector<Route> routes;
+    std::vector<LiveRoute> live = {};
     // Makes a section canonical. `running` is the section in force (or null): what is
     // the same keeps its id. Errors carry `where` relative to the section.
     std::function<Result<json>(const json &section, const json &running)> check;

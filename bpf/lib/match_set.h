@@ -14,7 +14,8 @@
 #include "abi/pkt.h"
 #include "lib/bits.h"
 
-/* All elements of all sets; the value says nothing yet. Its size is set before loading. */
+/* All elements of all sets, written by efw; the value is for whoever fills them. Its size
+ * is set before loading. */
 struct {
     __uint(type, BPF_MAP_TYPE_HASH);
     __uint(map_flags, BPF_F_NO_PREALLOC);
@@ -113,6 +114,8 @@ __noinline __u32 match_set_has(struct pkt *p, __u32 set, __u32 key)
     if (key == MATCH_SET_SADDR_SPORT || key == MATCH_SET_DADDR_DPORT) {
         e.addr = key == MATCH_SET_SADDR_SPORT ? p->flow.saddr : p->flow.daddr;
         e.length = 128;
+        if (p->flow.family == 6 && is_v4_mapped(&e.addr)) /* as of prefixes */
+            return 0;
     }
     return bpf_map_lookup_elem(&match_sets, &e) != NULL;
 }

@@ -12,6 +12,13 @@ REQUEST = {"nodes": [{"id": "i", "in": ["srv1", "srv2"]}, {"id": "lb", "vnf": "e
                      {"id": "o", "end": "out"}],
            "links": [{"from": "i", "to": "lb"}, {"from": "lb", "to": "o"}], "xdp": "native"}
 
+BLOCKED = "/v1/efw/sets/blocked"
+SETS = """
+[efw.sets.blocked]
+type = "addr"
+size = 3
+"""
+
 # (method, path, body, status): each operation, and each kind of error that it may give.
 CALLS = [
     ("post", "/v1/efw/rules", {"rule": "tcp dport 80 accept"}, 200),
@@ -25,6 +32,24 @@ CALLS = [
     ("put", "/v1/efw/offload", {"enabled": True}, 200),
     ("put", "/v1/efw/offload", {"enabled": 1}, 400),
     ("put", "/v1/efw/offload", {"enabled": False}, 200),
+    ("get", "/v1/efw/sets", None, 200),
+    ("get", "/v1/efw/sets?instance=none", None, 404),
+    ("post", f"{BLOCKED}/elements", {"add": ["203.0.113.7", "2001:db8::/32"]}, 200),
+    ("post", f"{BLOCKED}/elements", {"add": ["203.0.113.8"], "del": ["203.0.113.7"]}, 200),
+    ("post", f"{BLOCKED}/elements", {"add": ["203.0.113.7/24"]}, 400),
+    ("post", f"{BLOCKED}/elements", {"ad": []}, 400),
+    ("post", f"{BLOCKED}/elements", {"add": ["1.1.1.1", "1.1.1.2"]}, 507),
+    ("post", "/v1/efw/sets/none/elements", {"add": []}, 404),
+    ("get", BLOCKED, None, 200),
+    ("get", f"{BLOCKED}?from=x", None, 400),
+    ("get", "/v1/efw/sets/none", None, 404),
+    ("post", f"{BLOCKED}/test", {"of": "2001:db8::1"}, 200),
+    ("post", f"{BLOCKED}/test", {"of": "203.0.113.7"}, 200),
+    ("post", f"{BLOCKED}/test", {"of": 7}, 400),
+    ("post", "/v1/efw/sets/none/test", {"of": "::1"}, 404),
+    ("put", f"{BLOCKED}/elements", {"elements": ["198.51.100.0/24"]}, 200),
+    ("put", f"{BLOCKED}/elements", {"elements": "198.51.100.0/24"}, 400),
+    ("put", "/v1/efw/sets/none/elements", {"elements": []}, 404),
     ("post", "/v1/elb/services", {"address": VIP, "port": 80, "protocol": "tcp"}, 200),
     ("post", "/v1/elb/services", {"address": VIP, "port": 80, "protocol": "tcp"}, 409),
     ("post", "/v1/elb/services", {"address": VIP, "port": 0, "protocol": "tcp"}, 400),
@@ -82,7 +107,7 @@ CALLS = [
 class ApiTest(LabCase):
     def setUp(self):
         super().setUp()
-        self.lab.write_config(CONFIG)
+        self.lab.write_config(CONFIG + SETS)
         self.lab.start_daemon()
         self.document = json.loads(self.call("get", "/v1/openapi.json", None)[1])
 

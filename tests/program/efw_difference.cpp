@@ -52,7 +52,7 @@ TEST_CASE("the fast path and the model agree")
     for (; Clock::now() < begin + std::chrono::seconds(seconds); ++seed) {
         model::Random random(seed);
         Trial t;
-        t.world.interfaces = test::test_interfaces();
+        t.world = {test::test_interfaces(), model::any_sets(random)};
         t.rules = rules_of(random, t.world.sets);
         t.otherwise = model::one_of(random, defaults);
         // Packets that the rules before have met come first: their answers are no more true.

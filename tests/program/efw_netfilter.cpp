@@ -154,18 +154,19 @@ TEST_CASE("efw, netfilter and the model meet the same rules")
     model::World world{test_interfaces(), {}};
     ChainFixture chain;
     Netfilter netfilter(world);
-    json section = must(find_vnf("efw")->check(nullptr, nullptr));
+    model::Random random(11);
+    json section = efw::section_of({{}, {{}, model::any_sets(random)}, EFW_SLOW, {}});
     const auto efw = must(find_vnf("efw")->load(chain.maps, section, nullptr));
     chain.add_stage(efw->program());
-    model::Random random(11);
     std::size_t compared = 0, by_rule = 0;
     for (int round = 0; round < rulesets; ++round) {
-        efw::Trial trial{{}, world, EFW_SLOW, {}};
+        efw::Trial trial{{}, {world.interfaces, model::any_sets(random)}, EFW_SLOW, {}};
         trial.rules = model::any_rules(random, most_rules, trial.world.sets);
         section = efw::section_of(trial);
         // Counters of the round before would be taken for this one's: start anew.
         must(efw->apply(must(find_vnf("efw")->check(nullptr, nullptr))));
         must(efw->apply(section));
+        fill_sets(trial, section, must(efw::SetElements::bind(chain.maps)));
         const auto ordered = efw::ordered_rules(section);
         std::vector<efw::Rule> rules;
         for (const auto &r : ordered)

@@ -18,7 +18,7 @@ constexpr efw_action defaults[] = {EFW_ACCEPT, EFW_DROP, EFW_SLOW};
 Trial any_trial(model::Random &random, std::size_t rules, std::size_t packets)
 {
     Trial t;
-    t.world.interfaces = test::test_interfaces();
+    t.world = {test::test_interfaces(), model::any_sets(random)};
     t.rules = model::any_rules(random, rules, t.world.sets);
     t.otherwise = model::one_of(random, defaults);
     t.packets = model::any_stream(random, t.rules, t.world, packets);
@@ -43,7 +43,9 @@ TEST_CASE("what packets leave for is carried out, and nothing is counted elsewhe
     model::Random random(6);
     for (int round = 0; round < 10; ++round) {
         const Trial t = any_trial(random, 12, 20);
-        test::EfwBench bench(section_of(t));
+        const json section = section_of(t);
+        test::EfwBench bench(section);
+        fill_sets(t, section, bench.sets());
         __u64 counts = 0;
         for (const auto &p : t.packets) {
             Trial one = t;

@@ -8,6 +8,7 @@
 #include "feeder.skel.h"
 #include "support/stage_bench.hpp"
 #include "vnfs/efw/abi.h"
+#include "vnfs/efw/set_elements.hpp"
 
 namespace evnf::test
 {
@@ -43,7 +44,19 @@ public:
         return all;
     }
 
-    void run_all(std::span<const pkt> packets)
+    [[nodiscard]] efw::SetElements sets() { return must(efw::SetElements::bind(maps())); }
+
+    [[nodiscard]] Result<int> fd_of(const std::string &map) { return maps().fd(map); }
+
+    // What one takes, in ns, with the program that hands them over.
+    [[nodiscard]] unsigned ns_each(std::span<const pkt> packets)
+    {
+        __u32 ns = 0;
+        run_all(packets, &ns);
+        return ns;
+    }
+
+    void run_all(std::span<const pkt> packets, __u32 *ns_each = nullptr)
     {
         REQUIRE(packets.size() <= most_packets);
         if (packets.empty())
@@ -57,7 +70,7 @@ public:
         REQUIRE(bpf_map_update_batch(bpf_map__fd(feeder_->maps.feed), keys.data(), values.data(),
                                      &count, nullptr) == 0);
         must(next_.put(0, 0));
-        run_program(bpf_program__fd(feeder_->progs.feeder), count);
+        run_program(bpf_program__fd(feeder_->progs.feeder), count, ns_each);
         REQUIRE(next_.get(0) == count);
     }
 

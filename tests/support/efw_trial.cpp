@@ -143,14 +143,32 @@ void describe(std::ostream &out, const Trial &trial, const Counts &seen)
 
 json section_of(const Trial &trial, const json &running)
 {
+    json sets = json::object();
+    for (const auto &[name, family, ports] : model::set_names)
+        if (trial.world.sets.contains(name))
+            sets[name] = {{"type", !ports ? "addr" : family ? "addr_port" : "port"}};
     json texts = json::array();
     for (const auto &r : trial.rules)
         texts.push_back(text_of(r));
-    return must(find_vnf("efw")->check(
-        {{"default", std::string(action_text(trial.otherwise))},
-         {"memory", 64}, // for the most rules
-         {"rules", std::move(texts)}},
-        running));
+    return must(find_vnf("efw")->check({{"default", std::string(action_text(trial.otherwise))},
+                                        {"memory", 64}, // for the most rules
+                                        {"rules", std::move(texts)},
+                                        {"sets", std::move(sets)}},
+                                       running));
+}
+
+void fill_sets(const Trial &trial, const json &section, SetElements elements)
+{
+    for (const auto &set : declared_sets(section)) {
+        Elements wanted;
+        for (const auto &[address, port] : trial.world.sets.at(set.name))
+            if (address && port)
+                wanted.push_back(element_of(Endpoint{address->first, port->first}));
+            else
+                wanted.push_back(address ? element_of(match::covering(*address))
+                                         : element_of_port(port->first));
+        must(elements.replace(set, std::move(wanted)));
+    }
 }
 
 bool operator==(const Counts &a, const Counts &b)
@@ -187,6 +205,7 @@ void Tester::apply(const Trial &trial)
     // A ruleset for which there is no room is put in force by loading the program anew.
     if (!bench_ || !bench_->fast_path().apply(section_))
         bench_ = std::make_unique<test::EfwBench>(section_);
+    fill_sets(trial, section_, bench_->sets());
 }
 
 // What the counters say, absolutely.

@@ -19,6 +19,8 @@ struct Trial {
 };
 
 json section_of(const Trial &trial, const json &running = nullptr);
+// Gives the sets of that section the elements of the trial's.
+void fill_sets(const Trial &trial, const json &section, SetElements elements);
 
 // Packets and bytes. Lengths of packets are all different, so that two packets that were
 // both counted in a wrong place cannot make up for each other.

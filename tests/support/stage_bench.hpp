@@ -78,7 +78,7 @@ protected:
         must(programs.put(slot, static_cast<__u32>(fast_path_->program())));
     }
 
-    static __u32 run_program(int program, unsigned repeat)
+    static __u32 run_program(int program, unsigned repeat, __u32 *ns_each = nullptr)
     {
         std::array<char, 64> frame{};
         bpf_test_run_opts opts{};
@@ -87,6 +87,8 @@ protected:
         opts.data_size_in = frame.size();
         opts.repeat = static_cast<int>(repeat);
         REQUIRE(bpf_prog_test_run_opts(program, &opts) == 0);
+        if (ns_each)
+            *ns_each = opts.duration;
         return opts.retval;
     }
 

@@ -110,7 +110,8 @@ TEST_CASE("a rule that stays keeps its id and counter, and no counter is given o
 TEST_CASE("a section that is wrong is refused at the place")
 {
     CHECK(refusal(json::array()) == ": efw is a table");
-    CHECK(refusal({{"rulez", 1}}) == "/rulez: 'rulez' is not a key of efw: default, rules, sets, memory or offload");
+    CHECK(refusal({{"rulez", 1}}) ==
+          "/rulez: 'rulez' is not a key of efw: default, rules, sets, memory or offload");
     CHECK(refusal({{"default", "count"}}) == "/default: the default is accept, drop or slow");
     CHECK(refusal(rules("tcp")) == "/rules: rules are an array of strings");
     CHECK(refusal(rules({7})).starts_with("/rules/0: a rule is a string"));
@@ -137,6 +138,9 @@ TEST_CASE("a section that is wrong is refused at the place")
     for (const json &size : {json(0), json(-1), json(1.5), json("1"), json(4194305)})
         CHECK(sets({{"a", {{"type", "addr"}, {"size", size}}}}).starts_with("/sets/a/size: "));
     CHECK(sets({{"a", {{"type", "addr"}, {"size", 4194304}}}}) == "accepted");
+    CHECK(sets({{"a", {{"type", "addr"}, {"file", "/etc/a"}}}}) == "accepted");
+    for (const json &file : {json("a"), json(7), json("")})
+        CHECK(sets({{"a", {{"type", "addr"}, {"file", file}}}}).starts_with("/sets/a/file: "));
 }
 
 TEST_CASE("a rule uses only sets that are declared, of the right type")

@@ -34,12 +34,17 @@ TEST_CASE("the API's description has the VNFs' verbs, all and only")
     for (const auto *type : vnf_types())
         if (!type->stream.empty())
             served.insert("get /v1/" + type->name + type->stream);
-    for (const auto *type : vnf_types())
-        for (const auto &route : type->routes) {
-            std::string method = route.method;
-            std::transform(method.begin(), method.end(), method.begin(), ::tolower);
-            served.insert(method + " /v1/" + type->name + shape(route.pattern));
-        }
+    for (const auto *type : vnf_types()) {
+        const auto serve = [&](const auto &routes) {
+            for (const auto &route : routes) {
+                std::string method = route.method;
+                std::transform(method.begin(), method.end(), method.begin(), ::tolower);
+                served.insert(method + " /v1/" + type->name + shape(route.pattern));
+            }
+        };
+        serve(type->routes);
+        serve(type->live);
+    }
     CHECK(described == served);
     CHECK_FALSE(served.empty());
 }

@@ -133,6 +133,26 @@ struct SetChain {
     bool dry_run = false;
 };
 
+// What VNFs have to do once the file is applied.
+Result<std::vector<Call>> calls_after(const json &file)
+{
+    std::vector<Call> out;
+    for (const auto &[name, section] : file.items())
+        for (const auto &verbs : all_verbs()) {
+            if (!verbs.apply || !section.is_object() ||
+                section.value("vnf", json(name)) != verbs.vnf)
+                continue;
+            auto calls = verbs.apply(section);
+            if (!calls)
+                return calls;
+            for (auto &call : *calls) {
+                call.path += "?instance=" + encoded(name);
+                out.push_back(std::move(call));
+            }
+        }
+    return out;
+}
+
 // Gives the file to the daemon; null if that failed and was reported.
 json put_file(Session &session, const std::string &path, bool dry_run)
 {
@@ -141,7 +161,19 @@ json put_file(Session &session, const std::string &path, bool dry_run)
         session.report(file.error(), file.error().message());
         return nullptr;
     }
+    auto calls = calls_after(file->value);
+    if (!calls) {
+        session.report(calls.error(), calls.error().message());
+        return nullptr;
+    }
     auto reply = session.call("PUT", with_dry_run("/v1/config", dry_run), file->value);
+    for (const auto &[method, where, body] : *calls)
+        if (reply && !dry_run)
+            if (auto r = session.call(method, where, body); !r) {
+                session.report(r.error(),
+                               "applied, but not all that goes with it: " + r.error().message());
+                return nullptr;
+            }
     if (reply)
         return *reply;
     if (reply.error().where.empty())

@@ -12,6 +12,7 @@
 #include "base/net.hpp"
 #include "base/text.hpp"
 #include "vnfs/efw/cli_offload.hpp"
+#include "vnfs/efw/cli_sets.hpp"
 #include "vnfs/efw/packet_line.hpp"
 #include "vnfs/efw/rule.hpp"
 #include "vnfs/efw/rule_file.hpp"
@@ -314,9 +315,10 @@ void add_verbs(CLI::App &app, Context &context)
     add_replace(*rule, context);
     add_offload(*efw, context);
     add_log(*efw, context);
+    add_set_verbs(*efw, context);
 }
 
-const cli::VerbsRegistration registration({"efw", add_verbs});
+const cli::VerbsRegistration registration({"efw", add_verbs, set_files});
 
 } // namespace
 

@@ -2,6 +2,8 @@
 // efw for the daemon: loads the fast path and swaps its ruleset.
 #include <algorithm>
 #include <atomic>
+#include <bit>
+#include <map>
 #include <mutex>
 #include <set>
 
@@ -13,6 +15,8 @@
 #include "vnfs/efw/offloaded.hpp"
 #include "vnfs/efw/section.hpp"
 #include "vnfs/efw/section_sets.hpp"
+#include "vnfs/efw/set_verbs.hpp"
+#include "vnfs/efw/sets.hpp"
 #include "vnfs/efw/worker.hpp"
 
 namespace evnf::efw
@@ -58,24 +62,32 @@ match::Names names(const json &section)
     return out;
 }
 
-// Room for the elements of all sets.
-std::size_t most_elements(const json &section)
+// Also for elements of sets that are others or smaller now: those are removed only when
+// nothing looks for them any more. The kernel's table takes a power of two anyway.
+std::size_t room_for_sets(const json &section, const json &running)
 {
-    std::size_t out = 0;
-    for (const auto &set : declared_sets(section))
-        out += set.size;
-    return out;
+    std::map<unsigned, DeclaredSet> sets; // by number
+    for (const auto *s : {&running, &section})
+        for (const auto &set : declared_sets(*s)) {
+            auto &known = sets.emplace(set.number, set).first->second;
+            known.size = std::max(known.size, set.size);
+        }
+    std::vector<DeclaredSet> all;
+    for (const auto &[number, set] : sets)
+        all.push_back(set);
+    return std::bit_ceil(SetElements::room_for(all));
 }
 
 class EfwFastPath : public FastPath
 {
 public:
     EfwFastPath(const bpf::MapSet &maps, Skeleton skel, Counters counters, match::Store store,
-                Offloaded offloaded)
+                SetElements elements, Offloaded offloaded)
         : maps_(maps),
           skel_(std::move(skel)),
           counters_(counters),
           store_(std::move(store)),
+          sets_(std::move(elements)),
           offloaded_(std::move(offloaded))
     {
     }
@@ -104,6 +116,7 @@ public:
                 return r;
             section_ = section;
         }
+        sets_.declare(declared_sets(section));
         if (!offload || watcher_)
             return Unit{};
         auto watcher = offload::Watcher::start(
@@ -117,6 +130,10 @@ public:
         watcher_ = *std::move(watcher);
         return Unit{};
     }
+
+    Result<> restore(const std::string &folder) override { return sets_.restore(folder); }
+    Result<> keep(const std::string &folder) override { return sets_.keep(folder); }
+    Sets &sets() { return sets_; }
 
     [[nodiscard]] json show(const json &section) const override
     {
@@ -254,6 +271,7 @@ private:
     Skeleton skel_;
     Counters counters_;
     match::Store store_;
+    Sets sets_;
     std::set<unsigned> counting_; // counters in use by the rules in force
     mutable std::mutex mutex_;    // of what the watcher changes too: all above and this
     Offloaded offloaded_;
@@ -267,7 +285,7 @@ private:
 Result<std::unique_ptr<FastPath>> load(bpf::MapSet &maps, const json &section, const json &running)
 {
     const auto memory = section["memory"].get<std::size_t>() * 1024 * 1024;
-    if (auto r = match::prepare(maps, memory, most_elements(section)); !r)
+    if (auto r = match::prepare(maps, memory, room_for_sets(section, running)); !r)
         return r.error();
     auto skel = Skeleton::load(maps);
     if (!skel)
@@ -278,11 +296,15 @@ Result<std::unique_ptr<FastPath>> load(bpf::MapSet &maps, const json &section, c
     auto store = match::Store::bind(maps);
     if (!store)
         return store.error();
+    auto elements = SetElements::bind(maps);
+    if (!elements)
+        return elements.error();
     auto offloaded = Counters::bind(maps, "efw_offload_counters");
     if (!offloaded)
         return offloaded.error();
-    auto fast_path = std::make_unique<EfwFastPath>(maps, *std::move(skel), *counters,
-                                                   *std::move(store), Offloaded(*offloaded));
+    auto fast_path =
+        std::make_unique<EfwFastPath>(maps, *std::move(skel), *counters, *std::move(store),
+                                      *std::move(elements), Offloaded(*offloaded));
     fast_path->adopt(running);
     if (auto r = fast_path->apply(section); !r)
         return r.error();
@@ -332,10 +354,16 @@ std::string rule_of(const json &section, unsigned detail)
     return "a rule that is gone";
 }
 
+Sets &sets_of(FastPath &fast_path)
+{
+    return static_cast<EfwFastPath &>(fast_path).sets();
+}
+
 const VnfType type{.name = "efw",
                    .descriptor = {.drops = true, .copies = true, .cost_ns = 37},
                    .reasons = {EFW_REASONS(EVNF_REASON_ROW)},
                    .routes = section_routes(),
+                   .live = set_routes(sets_of),
                    .check = check_section,
                    .diff = diff_sections,
                    .load = load,

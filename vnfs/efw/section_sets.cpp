@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "vnfs/efw/section_sets.hpp"
 
-#include <algorithm>
-#include <array>
-
 #include "abi/match.h"
 #include "base/text.hpp"
 
@@ -12,16 +9,6 @@ namespace evnf::efw
 
 namespace
 {
-
-struct TypeName {
-    SetType type;
-    std::string_view name;
-};
-constexpr std::array types{
-    TypeName{SetType::addr, "addr"},
-    TypeName{SetType::port, "port"},
-    TypeName{SetType::addr_port, "addr_port"},
-};
 
 // The type of what a rule looks for.
 std::string_view type_of(match::SetKey key)
@@ -45,12 +32,11 @@ Result<json> check_set(const json &set, const std::string &where)
     if (!set.is_object())
         return bad_input("a set is a table such as { type = \"addr\" }", where);
     for (const auto &[key, value] : set.items())
-        if (key != "type" && key != "size" && key != "number")
-            return bad_input(in_quotes(key) + " is not a key of a set: type or size",
+        if (key != "type" && key != "size" && key != "number" && key != "file")
+            return bad_input(in_quotes(key) + " is not a key of a set: type, size or file",
                              where + "/" + key);
     const json type = set.value("type", json());
-    if (std::none_of(types.begin(), types.end(),
-                     [&](const TypeName &t) { return type == std::string(t.name); }))
+    if (!type.is_string() || !parse_set_type(type.get_ref<const std::string &>()))
         return bad_input("the type of a set is addr, port or addr_port",
                          set.contains("type") ? where + "/type" : where);
     const json size = set.value("size", json(DeclaredSet::default_size));
@@ -58,7 +44,14 @@ Result<json> check_set(const json &set, const std::string &where)
         return bad_input("the size of a set is how many elements it may have: 1 to " +
                              std::to_string(DeclaredSet::max_size),
                          where + "/size");
-    return json{{"type", type}, {"size", size}};
+    json out{{"type", type}, {"size", size}};
+    const json file = set.value("file", json());
+    if (set.contains("file") &&
+        (!file.is_string() || !file.get_ref<const std::string &>().starts_with('/')))
+        return bad_input("file is the absolute path of a file of elements", where + "/file");
+    if (set.contains("file"))
+        out["file"] = file;
+    return out;
 }
 
 json sets_of(const json &section)
@@ -122,12 +115,9 @@ std::vector<DeclaredSet> declared_sets(const json &section)
 {
     std::vector<DeclaredSet> out;
     const json sets = sets_of(section);
-    for (const auto &[name, set] : sets.items()) {
-        const auto type = std::find_if(types.begin(), types.end(), [&](const TypeName &t) {
-            return set["type"] == std::string(t.name);
-        });
-        out.push_back({name, type->type, set["size"], set["number"]});
-    }
+    for (const auto &[name, set] : sets.items())
+        if (const auto type = parse_set_type(set["type"].get_ref<const std::string &>()))
+            out.push_back({name, *type, set["size"], set["number"]});
     return out;
 }
 

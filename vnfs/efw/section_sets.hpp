@@ -2,7 +2,8 @@
 // The sets that efw's section declares:
 //   {"NAME": {"type": "addr"|"port"|"addr_port", "size": 65536}, …}
 // It does not have their elements, of which there are too many, and which change
-// without the rules.
+// without the rules. A "file" has those that they get when the section is applied: who
+// applies it reads the file, not the daemon, which must not read whatever it is told to.
 #pragma once
 
 #include <cstdint>
@@ -11,16 +12,11 @@
 #include <vector>
 
 #include "match/match.hpp"
+#include "vnfs/efw/set_element.hpp"
 #include "vnfs/vnf.hpp"
 
 namespace evnf::efw
 {
-
-enum class SetType {
-    addr,      // addresses and prefixes of both families
-    port,      // ports
-    addr_port, // an address with a port, such as 192.0.2.1:80
-};
 
 struct DeclaredSet {
     static constexpr std::uint32_t default_size = 65536;
