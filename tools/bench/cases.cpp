@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "bench/cases.hpp"
-
+#include "bench/subject.hpp"
 #include "vnfs/efw/abi.h"
 #include "vnfs/elb/abi.h"
 

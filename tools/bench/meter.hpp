@@ -5,11 +5,12 @@
 #include <linux/bpf.h>
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <vector>
 
+#include "bench/program.hpp"
 #include "bench/rewind.h"
-#include "bench/subject.hpp"
 #include "bench/traffic.hpp"
 #include "rewind.skel.h"
 
@@ -25,9 +26,9 @@ Figures figures_of(std::vector<double> samples);
 class Meter
 {
 public:
-    // Without a subject it measures the empty program. The subject's connections are
-    // opened, and every flow must have gone its whole way once.
-    static Result<Meter> prepare(std::unique_ptr<Subject> subject, const Traffic &traffic);
+    // Without a subject it measures the empty program. If the subject has
+    // connections they are opened; and every flow must have gone its whole way once.
+    static Result<Meter> prepare(std::shared_ptr<Program> subject, const Traffic &traffic);
 
     // REWIND_SAMPLES short samples. Other programs ran since the last ones, so the caches are
     // filled before by packets that are not measured: one of each flow.
@@ -37,17 +38,16 @@ public:
     [[nodiscard]] const std::vector<double> &samples() const { return samples_; }
 
 private:
-    Meter(bpf::Skeleton<rewind_bpf> rewind, std::unique_ptr<Subject> subject,
+    Meter(bpf::Skeleton<rewind_bpf> rewind, std::shared_ptr<Program> subject,
           const Traffic &traffic);
     Result<> each_flow_once(std::uint8_t tcp_flags);
     Result<> run(unsigned packets, unsigned unmeasured);
 
     bpf::Skeleton<rewind_bpf> rewind_;
-    std::unique_ptr<Subject> subject_;
+    std::shared_ptr<Program> subject_;
     Traffic traffic_;
     rewind_state state_{};
     Bytes frame_;
-    std::uint64_t packets_ = 0;
     std::vector<double> samples_;
 };
 

@@ -24,18 +24,6 @@ std::string cpu_model()
     return "unknown";
 }
 
-json environment()
-{
-    utsname name{};
-    ::uname(&name);
-    const std::time_t now = std::time(nullptr);
-    char date[32];
-    std::strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%SZ", std::gmtime(&now));
-    return {{"kernel", std::string(name.release) + " " + name.machine},
-            {"cpu", cpu_model()},
-            {"date", date}};
-}
-
 // The cost of one packet in a case, of one kind (gross, net) and figure (min, …).
 class Costs
 {
@@ -94,18 +82,6 @@ json comparisons(const Costs &cost)
     });
 }
 
-std::string number(double value, int width, int decimals = 0)
-{
-    char text[32];
-    std::snprintf(text, sizeof text, "%*.*f", width, decimals, value);
-    return text;
-}
-
-std::string padded(const std::string &text, std::size_t width)
-{
-    return text + std::string(text.size() < width ? width - text.size() : 0, ' ');
-}
-
 constexpr std::size_t text_width = 52;
 
 std::string case_rows(const json &report, unsigned flows)
@@ -141,6 +117,30 @@ std::string comparison_rows(const json &set)
 }
 
 } // namespace
+
+json environment()
+{
+    utsname name{};
+    ::uname(&name);
+    const std::time_t now = std::time(nullptr);
+    char date[32];
+    std::strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%SZ", std::gmtime(&now));
+    return {{"kernel", std::string(name.release) + " " + name.machine},
+            {"cpu", cpu_model()},
+            {"date", date}};
+}
+
+std::string number(double value, int width, int decimals)
+{
+    char text[32];
+    std::snprintf(text, sizeof text, "%*.*f", width, decimals, value);
+    return text;
+}
+
+std::string padded(const std::string &text, std::size_t width)
+{
+    return text + std::string(text.size() < width ? width - text.size() : 0, ' ');
+}
 
 json report_of(const std::vector<Case> &cases)
 {

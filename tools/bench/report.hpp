@@ -13,4 +13,9 @@ json report_of(const std::vector<Case> &cases);
 // The same for people.
 std::string text_of(const json &report);
 
+// For every report: the machine and its kernel; columns.
+json environment();
+std::string number(double value, int width, int decimals = 0);
+std::string padded(const std::string &text, std::size_t width);
+
 } // namespace evnf::bench

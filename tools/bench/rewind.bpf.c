@@ -7,6 +7,7 @@
  */
 #include <linux/if_ether.h>
 #include <linux/ip.h>
+#include <linux/ipv6.h>
 #include <linux/tcp.h>
 
 #include "lib/csum.h"
@@ -39,16 +40,44 @@ struct rewind_headers {
     struct tcphdr tcp;
 } __attribute__((packed));
 
+struct rewind_headers6 {
+    struct ethhdr eth;
+    struct ipv6hdr ip;
+    struct tcphdr tcp;
+} __attribute__((packed));
+
+static __always_inline __be16 flow_port(__u32 flow)
+{
+    return bpf_htons(REWIND_FIRST_PORT + (flow & ((1 << REWIND_PORTS_SHIFT) - 1)));
+}
+
+/* Of the flow's client: the last word, from that of flow 0. */
+static __always_inline __be32 flow_addr(__be32 first, __u32 flow)
+{
+    return bpf_htonl(bpf_ntohl(first) + (flow >> REWIND_PORTS_SHIFT));
+}
+
 /* Checksums stay right: a wrong one could pass for a partial one, which costs more. */
 static __always_inline void set_flow(struct rewind_headers *h, __u32 flow)
 {
-    __be16 port = bpf_htons(REWIND_FIRST_PORT + (flow & ((1 << REWIND_PORTS_SHIFT) - 1)));
-    __be32 addr = bpf_htonl(bpf_ntohl(h->ip.saddr) + (flow >> REWIND_PORTS_SHIFT));
+    __be16 port = flow_port(flow);
+    __be32 addr = flow_addr(h->ip.saddr, flow);
     __u64 addr_delta = (__u64)(__u32)~h->ip.saddr + addr;
 
     h->ip.check = csum_update(h->ip.check, addr_delta);
     h->tcp.check = csum_update(h->tcp.check, addr_delta + csum_delta16(h->tcp.source, port));
     h->ip.saddr = addr;
+    h->tcp.source = port;
+}
+
+static __always_inline void set_flow6(struct rewind_headers6 *h, __u32 flow)
+{
+    __be16 port = flow_port(flow);
+    __be32 old = h->ip.saddr.in6_u.u6_addr32[3], addr = flow_addr(old, flow);
+
+    h->tcp.check =
+        csum_update(h->tcp.check, (__u64)(__u32)~old + addr + csum_delta16(h->tcp.source, port));
+    h->ip.saddr.in6_u.u6_addr32[3] = addr;
     h->tcp.source = port;
 }
 
@@ -78,7 +107,14 @@ int rewind_frame(struct xdp_md *ctx)
         look_at_clock(s);
     s->until--;
     __builtin_memcpy(data, s->head, REWIND_HEAD);
-    set_flow(data, s->flow);
+    if (((struct ethhdr *)data)->h_proto == bpf_htons(ETH_P_IP)) {
+        set_flow(data, s->flow);
+    } else {
+        if (data + REWIND_HEAD6 > end)
+            return XDP_ABORTED;
+        __builtin_memcpy(data + REWIND_HEAD, s->head + REWIND_HEAD, REWIND_HEAD6 - REWIND_HEAD);
+        set_flow6(data, s->flow);
+    }
     s->flow += s->stride;
     if (s->flow >= s->flows)
         s->flow -= s->flows;

@@ -44,10 +44,10 @@ Result<json> checked(const Stage &stage)
 
 } // namespace
 
-Subject::Subject(End end)
-    : verdict_(end == End::forward ? XDP_REDIRECT : XDP_DROP),
-      end_reason_(end == End::forward ? FWD_REDIRECT : FWD_DROP_CHAIN)
+Subject::Subject(End end) : verdict_(end == End::forward ? XDP_REDIRECT : XDP_DROP)
 {
+    if (end != End::decided)
+        end_reason_ = end == End::forward ? FWD_REDIRECT : FWD_DROP_CHAIN;
 }
 
 Result<> Subject::load_stage(const Stage &stage, bpf::MapSet *maps)
@@ -194,7 +194,8 @@ Result<> Subject::check_all_went(std::uint64_t packets) const
     std::vector<std::uint32_t> way{NEXT};
     for (const auto &loaded : stages_)
         way.push_back(loaded.stage.reason);
-    way.push_back(end_reason_);
+    if (end_reason_)
+        way.push_back(*end_reason_);
     auto counters = bpf::PerCpuCounters<counter>::bind(maps_, "slot_counters");
     if (!counters)
         return counters.error();

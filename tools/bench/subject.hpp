@@ -4,11 +4,13 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "abi/chain.h"
 #include "base/bpf.hpp"
+#include "bench/program.hpp"
 #include "vnfs/vnf.hpp"
 
 namespace evnf::bench
@@ -21,10 +23,14 @@ struct Stage {
     std::uint32_t reason;
 };
 
-enum class End { forward, drop };
+enum class End {
+    forward,
+    drop,    // the stage after the last drops it
+    decided, // the last stage does
+};
 
 // A chain root -> stages -> end, in slots 1, 2, … of maps of its own.
-class Subject
+class Subject : public Program
 {
 public:
     // Stages joined by tail calls, as they are in production.
@@ -32,13 +38,10 @@ public:
     // root -> efw -> elb -> forward in one program, see linked.bpf.c.
     static Result<std::unique_ptr<Subject>> linked(const Stage &efw, const Stage &elb);
 
-    [[nodiscard]] int entry() const { return entry_; }
-    // The verdict of a packet that takes the whole way.
-    [[nodiscard]] unsigned verdict() const { return verdict_; }
-    // Whether so many packets have taken the whole way since it was made.
-    [[nodiscard]] Result<> check_all_went(std::uint64_t packets) const;
-    // How many connections elb has placed; none if there is no elb.
-    [[nodiscard]] std::optional<std::uint64_t> connections() const;
+    [[nodiscard]] int entry() const override { return entry_; }
+    [[nodiscard]] unsigned verdict() const override { return verdict_; }
+    [[nodiscard]] Result<> check_all_went(std::uint64_t packets) const override;
+    [[nodiscard]] std::optional<std::uint64_t> connections() const override;
     // Every packet counter of every slot.
     [[nodiscard]] std::vector<counter> counters() const;
 
@@ -61,7 +64,7 @@ private:
     std::vector<std::shared_ptr<void>> objects_; // the skeletons
     int entry_ = -1;
     unsigned verdict_;
-    std::uint32_t end_reason_;
+    std::optional<std::uint32_t> end_reason_; // none: no packet gets there
 };
 
 } // namespace evnf::bench

@@ -7,18 +7,21 @@
 namespace evnf::bench
 {
 
-const std::string service_address = "192.0.2.10";
+const std::string service_address = "192.0.2.10", service_address6 = "2001:db8::10";
+// RFC 2544 and 5180: for benchmarks.
+const std::string clients = "198.18.0.0/24", clients6 = "2001:2::/120";
 const std::vector<std::string> backend_addresses{"10.0.2.11", "10.0.2.12", "10.0.2.13",
                                                  "10.0.2.14"};
 
 Frame frame_of(const Traffic &traffic, std::uint8_t tcp_flags)
 {
-    constexpr std::size_t headers = 14 + 20 + 20;
-    return {.src = "198.18.0.1", // RFC 2544: for benchmarks
-            .dst = service_address,
+    const bool v6 = traffic.family == 6;
+    const std::size_t headers = 14 + (v6 ? 40 : 20) + 20;
+    return {.src = v6 ? "2001:2::1" : "198.18.0.1",
+            .dst = v6 ? service_address6 : service_address,
             .dport = 80,
             .tcp_flags = tcp_flags,
-            .payload = Bytes(traffic.size - headers, 0x5a)};
+            .payload = Bytes(std::max<std::size_t>(traffic.size, headers) - headers, 0x5a)};
 }
 
 json efw_section(unsigned rules)

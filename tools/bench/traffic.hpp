@@ -15,9 +15,11 @@ using test::Frame;
 struct Traffic {
     unsigned flows;
     unsigned size; // of each frame, without FCS
+    int family = 4;
 };
 
-extern const std::string service_address;
+extern const std::string service_address, service_address6;
+extern const std::string clients, clients6; // all flows are from these networks
 extern const std::vector<std::string> backend_addresses;
 
 // A packet of flow 0.

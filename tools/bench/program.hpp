@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// A program that is measured, and where its packets must go.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+#include "base/result.hpp"
+
+namespace evnf::bench
+{
+
+class Program
+{
+public:
+    virtual ~Program() = default;
+
+    [[nodiscard]] virtual int entry() const = 0;
+    // The verdict of a packet that takes the way that is measured.
+    [[nodiscard]] virtual unsigned verdict() const = 0;
+    // Whether so many packets have taken it since the program was loaded.
+    [[nodiscard]] virtual Result<> check_all_went(std::uint64_t packets) const = 0;
+    // How many connections it has placed; none if it places none.
+    [[nodiscard]] virtual std::optional<std::uint64_t> connections() const { return {}; }
+
+    // Several meters may send to one program.
+    void sent(std::uint64_t packets) { packets_ += packets; }
+    [[nodiscard]] Result<> check() const { return check_all_went(packets_); }
+
+private:
+    std::uint64_t packets_ = 0;
+};
+
+} // namespace evnf::bench

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// evnf-bench-rules: what a packet costs that efw decides, by how many rules and flows there
+// are, beside a plain filter; and what a change of the rules costs.
+#include <sched.h>
+
+#include <CLI/CLI.hpp>
+#include <fstream>
+#include <iostream>
+
+#include "abi/match.h"
+#include "bench/changes.hpp"
+#include "bench/rules_cases.hpp"
+#include "bench/rules_report.hpp"
+
+namespace evnf::bench
+{
+
+namespace
+{
+
+struct Options {
+    RulesOptions rules;
+    bool quick = false;
+    std::string shape = "all";
+    std::string json_file;
+};
+
+const std::map<std::string, std::vector<Shape>> shapes{{"all", {Shape::acl, Shape::fw, Shape::ipc}},
+                                                       {"acl", {Shape::acl}},
+                                                       {"fw", {Shape::fw}},
+                                                       {"ipc", {Shape::ipc}}};
+
+// One kind of rules after the other: together they would not fit into memory.
+Result<json> run(const Options &options)
+{
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    CPU_SET(static_cast<unsigned>(::sched_getcpu()), &one);
+    if (::sched_setaffinity(0, sizeof one, &one))
+        return sys_error("stay on one CPU");
+    RulesReport report;
+    for (const Shape shape : shapes.at(options.shape))
+        for (const int family : options.rules.families) {
+            auto cases = measure_rules(shape, family, options.rules);
+            if (!cases)
+                return cases.error();
+            report.add(shape, family, *cases);
+            for (const std::size_t rules : options.rules.sizes) {
+                auto changes = time_changes({shape, family, rules});
+                if (!changes)
+                    return changes.error();
+                report.add(shape, family, rules, *changes);
+            }
+            std::cout << report.take_text() << std::flush;
+        }
+    return report.take();
+}
+
+Result<> report_to(const std::string &path, const json &report)
+{
+    if (path.empty())
+        return Unit{};
+    std::ofstream file(path);
+    file << report.dump(2) << "\n";
+    file.close();
+    return file ? Result<>(Unit{}) : sys_error("write " + path);
+}
+
+} // namespace
+
+} // namespace evnf::bench
+
+int main(int argc, char **argv)
+{
+    using namespace evnf::bench;
+    Options options;
+    CLI::App app("What a packet costs that efw decides, by the number of rules and flows");
+    app.add_option("--rules", options.rules.sizes, "How many rules")
+        ->check(CLI::Range(std::size_t{1}, std::size_t{MATCH_MAX_RULES - 8}))
+        ->delimiter(',');
+    app.add_option("--flows", options.rules.flows, "How many flows")
+        ->check(CLI::Range(1U, 1'000'000U))
+        ->delimiter(',');
+    app.add_option("--family", options.rules.families, "4, 6 or both")
+        ->check(CLI::IsMember({4, 6}))
+        ->delimiter(',');
+    app.add_option("--shape", options.shape, "Of the rules: acl, fw, ipc or all")
+        ->check(CLI::IsMember({"acl", "fw", "ipc", "all"}))
+        ->capture_default_str();
+    app.add_option("--seconds", options.rules.seconds, "For each shape and family")
+        ->check(CLI::Range(1U, 3600U))
+        ->capture_default_str();
+    app.add_option("--json", options.json_file, "Write the numbers to this file too");
+    app.add_flag("--quick", options.quick, "Only 10, 1,000 and 10,000 rules of IPv4 access lists");
+    CLI11_PARSE(app, argc, argv);
+    if (options.quick) {
+        options.rules.sizes = {10, 1'000, 10'000};
+        options.rules.families = {4};
+        options.rules.seconds = 15;
+        options.shape = "acl";
+    }
+
+    auto report = run(options);
+    auto written = report ? report_to(options.json_file, *report) : evnf::Result<>(report.error());
+    if (!written) {
+        std::cerr << "evnf-bench-rules: " << written.error().message() << "\n";
+        return 1;
+    }
+    return 0;
+}
