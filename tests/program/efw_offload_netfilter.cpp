@@ -314,8 +314,7 @@ void compare(NetfilterLab &lab, unsigned seed, unsigned packets, Totals &totals)
         const auto *d = offload::decide(plan, s.packet);
         if (d) {
             decided.emplace_back(std::move(s), d);
-        } else if (i % 4 == 0 &&
-                   (own.allows(s.packet.dst) || s.packet.holds & EFW_FORWARDED)) {
+        } else if (i % 4 == 0 && (own.allows(s.packet.dst) || s.packet.holds & EFW_FORWARDED)) {
             // May leave an entry in conntrack. To a neighbour that there is not it would make
             // the router tell, seconds later.
             lab.send(numbered(s, ++number), s.link);
