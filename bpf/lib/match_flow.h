@@ -37,6 +37,8 @@ struct {
     __type(value, struct match_flow6);
 } chain_match_flows6 SEC(".maps");
 
+/* A product's bit depends only on those bits of its factors that are not above it: so what
+ * differs most from flow to flow stands lowest, and the high half is what is used. */
 static __always_inline __u64 match_flow_hash(const struct pkt *p, const __u64 *extra)
 {
     const struct ip_addr *s = &p->flow.saddr, *d = &p->flow.daddr;
@@ -44,8 +46,8 @@ static __always_inline __u64 match_flow_hash(const struct pkt *p, const __u64 *e
 
     h *= 0x9e3779b97f4a7c15; /* 2^64 by the golden ratio, as in Knuth's 6.4 */
     h ^= h >> 32;
-    h ^= (__u64)p->flow.sport << 48 | (__u64)p->flow.dport << 32 | p->flow.proto << 16 |
-         p->l4 << 8 | p->frag;
+    h ^= (__u64)p->frag << 48 | (__u64)p->l4 << 40 | (__u64)p->flow.proto << 32 |
+         (__u64)p->flow.dport << 16 | p->flow.sport;
     h *= 0xbf58476d1ce4e5b9; /* odd, as the next: of SplitMix64 (Steele et al., 2014) */
     if (p->flow.family == 6) {
         h ^= (__u64)s->w[0] << 32 | s->w[1];
@@ -61,7 +63,7 @@ static __always_inline __u64 match_flow_hash(const struct pkt *p, const __u64 *e
         h ^= (h >> 32) ^ extra[1];
         h *= 0x9e3779b97f4a7c15;
     }
-    return h ^ h >> 32;
+    return h >> 32;
 }
 
 static __always_inline bool match_flow6_is(__u32 i, const struct pkt *p)
