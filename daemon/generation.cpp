@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "daemon/columns.hpp"
 #include "daemon/compose.hpp"
 #include "forward.skel.h"
 #include "reenter.skel.h"
@@ -125,9 +126,10 @@ Result<> Generation::load()
         resume_ = std::make_unique<bpf::Skeleton<resume_bpf>>(*std::move(resume));
     }
 
+    auto columns = match_columns(plan_.chains, plan_.instances);
     for (const auto &instance : plan_.instances) {
         auto loaded = LoadedInstance::load(instance, running_section(plan_, instance), pins_, maps_,
-                                           resume_ != nullptr);
+                                           resume_ != nullptr, columns[instance.name]);
         if (!loaded)
             return std::move(loaded).context(instance.name).error();
         instances_.emplace(instance.name, *std::move(loaded));

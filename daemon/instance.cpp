@@ -25,7 +25,8 @@ LoadedInstance::~LoadedInstance()
 
 Result<std::unique_ptr<LoadedInstance>> LoadedInstance::load(const Instance &instance,
                                                              const json &running, const Pins &pins,
-                                                             bpf::MapSet &shared, bool resumes)
+                                                             bpf::MapSet &shared, bool resumes,
+                                                             unsigned match_column)
 {
     const auto versions = pins.state_versions(instance.name);
     auto folder = pins.instance_maps(instance.name, instance.type->state_version);
@@ -33,6 +34,7 @@ Result<std::unique_ptr<LoadedInstance>> LoadedInstance::load(const Instance &ins
         return folder.error();
     std::unique_ptr<LoadedInstance> l(
         new LoadedInstance(instance, pins, bpf::MapSet(*folder, &shared)));
+    l->maps_.set_constant("match_column", match_column);
     l->maps_.maps_only(); // each place gets a copy of the program, see load_place()
     auto fast_path = instance.type->load(l->maps_, instance.section, running);
     if (!fast_path)

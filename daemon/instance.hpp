@@ -21,10 +21,12 @@ class LoadedInstance
 {
 public:
     // `running` is its section in force until now, or null; `shared` are the maps of the
-    // whole generation. With `resumes` it has a program at tc too.
+    // whole generation. With `resumes` it has a program at tc too. `match_column`: see
+    // columns.hpp.
     static Result<std::unique_ptr<LoadedInstance>> load(const Instance &instance,
                                                         const json &running, const Pins &pins,
-                                                        bpf::MapSet &shared, bool resumes);
+                                                        bpf::MapSet &shared, bool resumes,
+                                                        unsigned match_column);
     // Without commit(), the state is left as it was.
     ~LoadedInstance();
     LoadedInstance(const LoadedInstance &) = delete;

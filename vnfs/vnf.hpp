@@ -132,6 +132,7 @@ struct Descriptor {
     bool stateful = false;  // keeps something of a flow from packet to packet
     bool drops = false;     // may end a packet's way
     bool both_ways = false; // the answers must come by it too
+    bool has_rules = false; // searches them by bpf/lib/match.h
     bool copies = false;    // sends copies of packets to its workers
     unsigned cost_ns = 0;   // of a hit, warm, by ./run bench; for estimates
 };

@@ -397,9 +397,9 @@ static __always_inline bool match_first(struct pkt *p, struct match *m, enum mat
 {
     union match_cell *c = match_cell(0);
     const struct match_layout *l;
-    struct match_flow *flow;
+    struct match_flow *flow = NULL;
+    __u32 column = match_column;
     __u64 extra[2];
-    __u32 column = p->slot % MATCH_ANSWERS;
 
     if (!c)
         return false;
@@ -410,8 +410,10 @@ static __always_inline bool match_first(struct pkt *p, struct match *m, enum mat
     l = &c->layout;
     m->rules = l->rules;
     m->members = l->sets ? match_members(p, m->base) : 0;
-    match_extra(p, m->base, l, m->members, extra);
-    flow = match_flow_of(p, extra);
+    if (column < MATCH_ANSWERS) {
+        match_extra(p, m->base, l, m->members, extra);
+        flow = match_flow_of(p, extra);
+    }
     if (flow && flow->answer[column].ruleset == l->id) {
         m->rule = flow->answer[column].rule;
         return true;

@@ -20,6 +20,8 @@
  * and a number that senders of packets do not know. */
 const volatile __u32 match_flow_lines = MATCH_FLOW_WAYS;
 const volatile __u32 match_flow_seed = 1;
+/* Of the answers of a line, which is the stage's. MATCH_ANSWERS: none. */
+const volatile __u32 match_column = 0;
 
 struct {
     __uint(type, BPF_MAP_TYPE_ARRAY);
@@ -63,7 +65,20 @@ static __always_inline __u64 match_flow_hash(const struct pkt *p, const __u64 *e
         h ^= (h >> 32) ^ extra[1];
         h *= 0x9e3779b97f4a7c15;
     }
-    return h >> 32;
+    return h;
+}
+
+/* Two places anywhere, each with its neighbour, which lies in the same pair of cache lines.
+ * With half of the lines in use, next to no flow finds all of them taken (Azar et al.,
+ * Balanced Allocations, 1994). */
+static __always_inline __u32 match_flow_place(__u64 hash, __u32 way)
+{
+    __u32 line;
+
+    if (way >= MATCH_FLOW_WAYS / 2)
+        hash = (hash ^ hash >> 32) * 0x94d049bb133111eb;
+    line = (__u32)(hash >> 32) & (match_flow_lines - 1);
+    return bpf_get_smp_processor_id() * match_flow_lines + (line ^ (way & 1));
 }
 
 static __always_inline bool match_flow6_is(__u32 i, const struct pkt *p)
@@ -80,8 +95,8 @@ static __always_inline bool match_flow_is(const struct match_flow *f, __u32 i, c
 {
     return f->saddr == p->flow.saddr.w[3] && f->daddr == p->flow.daddr.w[3] &&
            f->sport == p->flow.sport && f->dport == p->flow.dport && f->proto == p->flow.proto &&
-           f->family == p->flow.family && f->l4 == p->l4 && f->frag == p->frag &&
-           f->extra[0] == extra[0] && f->extra[1] == extra[1] &&
+           (f->family & ~MATCH_FLOW_USED) == p->flow.family && f->l4 == p->l4 &&
+           f->frag == p->frag && f->extra[0] == extra[0] && f->extra[1] == extra[1] &&
            (p->flow.family == 4 || match_flow6_is(i, p));
 }
 
@@ -101,7 +116,7 @@ static __always_inline struct match_flow *match_flow_take(__u32 i, const struct 
     f->sport = p->flow.sport;
     f->dport = p->flow.dport;
     f->proto = p->flow.proto;
-    f->family = p->flow.family;
+    f->family = p->flow.family | MATCH_FLOW_USED;
     f->l4 = p->l4;
     f->frag = p->frag;
     f->extra[0] = extra[0];
@@ -115,28 +130,52 @@ static __always_inline struct match_flow *match_flow_take(__u32 i, const struct 
     return f;
 }
 
+/* Of taken places, from any on, the first whose flow has sent no packet since it was passed
+ * over here: the lines of flows that have ended go first. */
+static __always_inline __u32 match_flow_victim(__u64 hash)
+{
+    __u32 start = bpf_get_prandom_u32();
+
+    for (__u32 k = 0; k < MATCH_FLOW_WAYS; k++) {
+        __u32 i = match_flow_place(hash, (start + k) % MATCH_FLOW_WAYS);
+        struct match_flow *f = bpf_map_lookup_elem(&chain_match_flows, &i);
+
+        if (f && !(f->family & MATCH_FLOW_USED))
+            return i;
+        if (f)
+            f->family &= ~MATCH_FLOW_USED;
+    }
+    return match_flow_place(hash, start % MATCH_FLOW_WAYS);
+}
+
 /* The line of the packet's flow, found or taken. NULL never is. */
 static __always_inline struct match_flow *match_flow_of(struct pkt *p, const __u64 *extra)
 {
-    __u32 first, i = p->match - 1;
+    __u32 i = p->match - 1;
     struct match_flow *f;
+    __u64 hash;
 
     if (p->match) {
         f = bpf_map_lookup_elem(&chain_match_flows, &i);
         if (f && f->extra[0] == extra[0] && f->extra[1] == extra[1])
             return f;
     }
-    first = match_flow_hash(p, extra) & (match_flow_lines - MATCH_FLOW_WAYS);
-    first += bpf_get_smp_processor_id() * match_flow_lines;
+    hash = match_flow_hash(p, extra);
     for (int way = 0; way < MATCH_FLOW_WAYS; way++) {
-        i = first + way;
+        i = match_flow_place(hash, way);
         f = bpf_map_lookup_elem(&chain_match_flows, &i);
         if (f && match_flow_is(f, i, p, extra)) {
+            if (!(f->family & MATCH_FLOW_USED))
+                f->family |= MATCH_FLOW_USED;
             p->match = i + 1;
             return f;
         }
+        if (f && !f->family) { /* nobody's yet, so the flow is in none of its later places */
+            p->match = i + 1;
+            return match_flow_take(i, p, extra);
+        }
     }
-    i = first + bpf_get_prandom_u32() % MATCH_FLOW_WAYS;
+    i = match_flow_victim(hash);
     p->match = i + 1;
     return match_flow_take(i, p, extra);
 }

@@ -150,11 +150,12 @@ ABI_VALUE(union match_cell, 64);
  * line for each flow, for each CPU, which all stages of the chain share. Of IPv6 the
  * rest of the addresses is in struct match_flow6. */
 #define MATCH_ANSWERS 4
+#define MATCH_FLOW_USED 0x80 /* since another flow last asked for its place */
 struct match_flow {
     __be32 saddr, daddr; /* the last word of each */
     __be16 sport, dport;
     __u8 proto;
-    __u8 family;
+    __u8 family;    /* with MATCH_FLOW_USED; 0: the line is nobody's */
     __u8 l4;        /* enum pkt_l4 */
     __u8 frag;      /* enum pkt_frag */
     __u64 extra[2]; /* of what else the rules look at: see match_extra() */

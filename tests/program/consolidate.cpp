@@ -298,6 +298,9 @@ const Case cases[] = {
     {"in(in0, out0) -> elb { to_backend -> efw -> out; to_client -> hairpin; otherwise -> host }",
      {{"rules", {"tcp sport 1030-1040 drop"}}, {"default", "accept"}}},
     {"in(in0, out0) -> elb { to_backend -> efw -> rest; otherwise -> rest }; rest: out", idle, 1},
+    // The second efw must not take the first one's answer, which was for other ports.
+    {"in(in0, out0) -> efw -> elb -> efw -> out", rules},
+    {"in(in0, out0) -> { tcp sport 1024-1050 -> efw -> efw -> out; otherwise -> host }", rules},
     {"in(in0) -> efw -> wire(out0)", rules},
     {"in(in0) -> efw -> wire(out0)", idle, 1},
 };

@@ -16,6 +16,7 @@
 #include <string>
 #include <vector>
 
+#include "abi/match.h"
 #include "abi/pkt.h"
 #include "daemon/generation.hpp"
 #include "forward.skel.h"
@@ -200,7 +201,7 @@ private:
 };
 
 // One program for all places of an instance, which looks up where it is and what follows; every
-// stage in its slot; everything parsed.
+// stage in its slot; everything parsed; rules searched for each packet.
 class PlainForm : public Form
 {
 public:
@@ -253,6 +254,7 @@ private:
     {
         maps.set_constant("chain_resumes", plan_.resumes());
         maps.set_constant("chain_place_tag", plan_.place_tag());
+        maps.set_constant("match_column", MATCH_ANSWERS);
     }
 
     [[nodiscard]] int program(const Place &place) const

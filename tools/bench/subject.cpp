@@ -3,8 +3,10 @@
 
 #include <linux/bpf.h>
 
+#include <algorithm>
 #include <limits>
 
+#include "abi/match.h"
 #include "abi/nexthop.h"
 #include "base/net.hpp"
 #include "bench/traffic.hpp"
@@ -60,6 +62,8 @@ Result<> Subject::load_stage(const Stage &stage, bpf::MapSet *maps)
         loaded.maps = std::make_unique<bpf::MapSet>("", &maps_);
         maps = loaded.maps.get();
     }
+    maps->set_constant("match_column",
+                       static_cast<__u32>(std::min<std::size_t>(stages_.size(), MATCH_ANSWERS)));
     auto fast_path = find_vnf(stage.vnf)->load(*maps, loaded.section, nullptr);
     if (!fast_path)
         return std::move(fast_path).context("load " + stage.vnf).error();

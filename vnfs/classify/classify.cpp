@@ -82,7 +82,7 @@ std::vector<Destination> destinations(const json &section)
 }
 
 const VnfType type{.name = "classify",
-                   .descriptor = {.cost_ns = 30},
+                   .descriptor = {.has_rules = true, .cost_ns = 30},
                    .inner = true,
                    .only_own_outputs = true,
                    .reasons = {CLASSIFY_REASONS(EVNF_REASON_ROW)},

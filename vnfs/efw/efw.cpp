@@ -360,7 +360,7 @@ Sets &sets_of(FastPath &fast_path)
 }
 
 const VnfType type{.name = "efw",
-                   .descriptor = {.drops = true, .copies = true, .cost_ns = 37},
+                   .descriptor = {.drops = true, .has_rules = true, .copies = true, .cost_ns = 37},
                    .reasons = {EFW_REASONS(EVNF_REASON_ROW)},
                    .routes = section_routes(),
                    .live = set_routes(sets_of),
