@@ -336,11 +336,12 @@ __noinline __u32 match_rules(struct pkt *p, __u32 base, __u32 members, __u32 sta
     return i;
 }
 
-/* Of which used sets the packet is a member: a bit for each use. */
-__noinline __u32 match_members(struct pkt *p, __u32 base)
+/* Of which used sets the packet is a member: a bit for each use. Not before `changes`, by
+ * match_sets_changed(), was read. */
+__noinline __u32 match_members(struct pkt *p, __u32 base, __u32 changes)
 {
     union match_cell *c = match_cell(base);
-    __u32 members = 0, sets, cell;
+    __u32 members = 0, sets, cell, after = match_after(changes);
 
     if (!p)
         return 0;
@@ -350,37 +351,34 @@ __noinline __u32 match_members(struct pkt *p, __u32 base)
     cell = base + c->layout.set_cell;
     for (__u32 i = 0; i < MATCH_MAX_SETS && i < sets; i++) {
         c = match_cell(cell + i / 4);
-        if (c && match_set_has(p, c->set_use[i % 4].set, c->set_use[i % 4].key))
+        if (c && match_set_has(p, c->set_use[i % 4].set | after, c->set_use[i % 4].key))
             members |= 1U << i;
     }
     return members;
 }
 
-/* What rules look at besides the flow: equal for packets of a flow that they do not tell
- * apart. */
 static __always_inline void match_extra(const struct pkt *p, __u32 base,
-                                        const struct match_layout *l, __u32 members, __u64 *extra)
+                                        const struct match_layout *l, struct match_extra *e)
 {
-    extra[0] = 0;
-    extra[1] = (__u64)members << 16;
+    *e = (struct match_extra){};
     if (!(l->uses & ~(1 << MATCH_SRC | 1 << MATCH_DST | 1 << MATCH_PROTO | 1 << MATCH_SPORT |
                       1 << MATCH_DPORT | 1 << MATCH_FRAG)))
         return;
     if (l->uses & 1 << MATCH_FLAGS)
-        extra[0] |= p->tcp_flags;
+        e->tags |= p->tcp_flags;
     if (l->uses & 1 << MATCH_DSCP)
-        extra[0] |= match_dscp(p) << 8;
+        e->tags |= match_dscp(p) << 8;
     if (l->uses & 1 << MATCH_VLAN)
-        extra[0] |= (p->vlans ? 0x1000 | (p->vlan_tci[0] & 0xfff) : 0) << 16;
+        e->tags |= (p->vlans ? 0x1000U | (p->vlan_tci[0] & 0xfff) : 0) << 16;
     if (l->uses & 1 << MATCH_IFACE)
-        extra[0] |= (__u64)p->ifindex << 32;
+        e->ifindex = p->ifindex;
     if (l->uses & 1 << MATCH_ICMP)
-        extra[1] |= p->icmp_type << 8 | p->icmp_code;
+        e->icmp = p->icmp_type << 8 | p->icmp_code;
     if (l->uses & 1 << MATCH_LENGTH) {
         union match_cell *tables = match_cell(base + l->table_cell);
 
         if (tables) /* all lengths with the same rules are as one */
-            extra[1] |= (__u64)match_vector(base, tables->u32[MATCH_LENGTH], match_length(p)) << 32;
+            e->length = match_vector(base, tables->u32[MATCH_LENGTH], match_length(p));
     }
 }
 
@@ -392,14 +390,20 @@ struct match {
     __u32 rule;  /* or MATCH_UNKNOWN */
 };
 
+/* Of its lowest 16 bits, which a flow's line has. */
+static __always_inline __u32 match_rule_number(__u16 remembered)
+{
+    return remembered == (__u16)MATCH_UNKNOWN ? MATCH_UNKNOWN : remembered;
+}
+
 /* False if there is no ruleset. */
 static __always_inline bool match_first(struct pkt *p, struct match *m, enum match_mode mode)
 {
     union match_cell *c = match_cell(0);
     const struct match_layout *l;
     struct match_flow *flow = NULL;
-    __u32 column = match_column;
-    __u64 extra[2];
+    struct match_extra extra;
+    __u32 column = match_column, changes;
 
     if (!c)
         return false;
@@ -409,18 +413,25 @@ static __always_inline bool match_first(struct pkt *p, struct match *m, enum mat
         return false;
     l = &c->layout;
     m->rules = l->rules;
-    m->members = l->sets ? match_members(p, m->base) : 0;
+    changes = l->sets ? match_sets_changed() : 0;
     if (column < MATCH_ANSWERS) {
-        match_extra(p, m->base, l, m->members, extra);
-        flow = match_flow_of(p, extra);
+        match_extra(p, m->base, l, &extra);
+        flow = match_flow_of(p, &extra);
     }
-    if (flow && flow->answer[column].ruleset == l->id) {
-        m->rule = flow->answer[column].rule;
+    if (flow && flow->answer[column].ruleset == l->id && flow->answer[column].changes == changes) {
+        m->rule = match_rule_number(flow->answer[column].rule);
+        m->members = flow->answer[column].members;
         return true;
     }
-    m->rule = match_rules(p, m->base, m->members, 0, mode);
+    m->members = l->sets ? match_members(p, m->base, changes) : 0;
+    if (flow && flow->answer[column].ruleset == l->id && flow->answer[column].members == m->members)
+        m->rule = match_rule_number(flow->answer[column].rule);
+    else
+        m->rule = match_rules(p, m->base, m->members, 0, mode);
     if (flow) {
         flow->answer[column].rule = m->rule;
+        flow->answer[column].members = m->members;
+        flow->answer[column].changes = changes & ~1U; /* odd: not to be remembered */
         flow->answer[column].ruleset = l->id;
     }
     return true;

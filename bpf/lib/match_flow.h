@@ -39,9 +39,16 @@ struct {
     __type(value, struct match_flow6);
 } chain_match_flows6 SEC(".maps");
 
+/* What rules look at besides the flow: equal for packets of a flow that they do not tell
+ * apart. See struct match_flow. */
+struct match_extra {
+    __u32 ifindex, length, tags;
+    __u16 icmp;
+};
+
 /* A product's bit depends only on those bits of its factors that are not above it: so what
  * differs most from flow to flow stands lowest, and the high half is what is used. */
-static __always_inline __u64 match_flow_hash(const struct pkt *p, const __u64 *extra)
+static __always_inline __u64 match_flow_hash(const struct pkt *p, const struct match_extra *e)
 {
     const struct ip_addr *s = &p->flow.saddr, *d = &p->flow.daddr;
     __u64 h = ((__u64)s->w[3] << 32 | d->w[3]) ^ match_flow_seed;
@@ -59,10 +66,10 @@ static __always_inline __u64 match_flow_hash(const struct pkt *p, const __u64 *e
         h ^= (h >> 32) ^ ((__u64)d->w[0] << 32 | d->w[1]);
         h *= 0xbf58476d1ce4e5b9;
     }
-    if (extra[0] | extra[1]) {
-        h ^= (h >> 32) ^ extra[0];
+    if (e->ifindex | e->length | e->tags | e->icmp) {
+        h ^= (h >> 32) ^ ((__u64)e->ifindex << 32 | e->tags);
         h *= 0x94d049bb133111eb;
-        h ^= (h >> 32) ^ extra[1];
+        h ^= (h >> 32) ^ ((__u64)e->icmp << 32 | e->length);
         h *= 0x9e3779b97f4a7c15;
     }
     return h;
@@ -90,19 +97,29 @@ static __always_inline bool match_flow6_is(__u32 i, const struct pkt *p)
            f->daddr[0] == d->w[0] && f->daddr[1] == d->w[1] && f->daddr[2] == d->w[2];
 }
 
+static __always_inline __u8 match_flow_kind(const struct pkt *p)
+{
+    return MATCH_FLOW_KIND(p->flow.family, p->l4, p->frag);
+}
+
+static __always_inline bool match_extra_is(const struct match_flow *f, const struct match_extra *e)
+{
+    return f->ifindex == e->ifindex && f->length == e->length && f->tags == e->tags &&
+           f->icmp == e->icmp;
+}
+
 static __always_inline bool match_flow_is(const struct match_flow *f, __u32 i, const struct pkt *p,
-                                          const __u64 *extra)
+                                          const struct match_extra *e)
 {
     return f->saddr == p->flow.saddr.w[3] && f->daddr == p->flow.daddr.w[3] &&
            f->sport == p->flow.sport && f->dport == p->flow.dport && f->proto == p->flow.proto &&
-           (f->family & ~MATCH_FLOW_USED) == p->flow.family && f->l4 == p->l4 &&
-           f->frag == p->frag && f->extra[0] == extra[0] && f->extra[1] == extra[1] &&
+           (f->kind & ~MATCH_FLOW_USED) == match_flow_kind(p) && match_extra_is(f, e) &&
            (p->flow.family == 4 || match_flow6_is(i, p));
 }
 
 /* Gives the packet's flow line `i`, without answers. */
 static __always_inline struct match_flow *match_flow_take(__u32 i, const struct pkt *p,
-                                                          const __u64 *extra)
+                                                          const struct match_extra *e)
 {
     struct match_flow *f = bpf_map_lookup_elem(&chain_match_flows, &i);
     struct match_flow6 *f6 = bpf_map_lookup_elem(&chain_match_flows6, &i);
@@ -116,11 +133,11 @@ static __always_inline struct match_flow *match_flow_take(__u32 i, const struct 
     f->sport = p->flow.sport;
     f->dport = p->flow.dport;
     f->proto = p->flow.proto;
-    f->family = p->flow.family | MATCH_FLOW_USED;
-    f->l4 = p->l4;
-    f->frag = p->frag;
-    f->extra[0] = extra[0];
-    f->extra[1] = extra[1];
+    f->kind = match_flow_kind(p) | MATCH_FLOW_USED;
+    f->ifindex = e->ifindex;
+    f->length = e->length;
+    f->tags = e->tags;
+    f->icmp = e->icmp;
     if (p->flow.family == 6) {
         for (int k = 0; k < 3; k++) {
             f6->saddr[k] = p->flow.saddr.w[k];
@@ -140,16 +157,16 @@ static __always_inline __u32 match_flow_victim(__u64 hash)
         __u32 i = match_flow_place(hash, (start + k) % MATCH_FLOW_WAYS);
         struct match_flow *f = bpf_map_lookup_elem(&chain_match_flows, &i);
 
-        if (f && !(f->family & MATCH_FLOW_USED))
+        if (f && !(f->kind & MATCH_FLOW_USED))
             return i;
         if (f)
-            f->family &= ~MATCH_FLOW_USED;
+            f->kind &= ~MATCH_FLOW_USED;
     }
     return match_flow_place(hash, start % MATCH_FLOW_WAYS);
 }
 
 /* The line of the packet's flow, found or taken. NULL never is. */
-static __always_inline struct match_flow *match_flow_of(struct pkt *p, const __u64 *extra)
+static __always_inline struct match_flow *match_flow_of(struct pkt *p, const struct match_extra *e)
 {
     __u32 i = p->match - 1;
     struct match_flow *f;
@@ -157,25 +174,25 @@ static __always_inline struct match_flow *match_flow_of(struct pkt *p, const __u
 
     if (p->match) {
         f = bpf_map_lookup_elem(&chain_match_flows, &i);
-        if (f && f->extra[0] == extra[0] && f->extra[1] == extra[1])
+        if (f && match_extra_is(f, e))
             return f;
     }
-    hash = match_flow_hash(p, extra);
+    hash = match_flow_hash(p, e);
     for (int way = 0; way < MATCH_FLOW_WAYS; way++) {
         i = match_flow_place(hash, way);
         f = bpf_map_lookup_elem(&chain_match_flows, &i);
-        if (f && match_flow_is(f, i, p, extra)) {
-            if (!(f->family & MATCH_FLOW_USED))
-                f->family |= MATCH_FLOW_USED;
+        if (f && match_flow_is(f, i, p, e)) {
+            if (!(f->kind & MATCH_FLOW_USED))
+                f->kind |= MATCH_FLOW_USED;
             p->match = i + 1;
             return f;
         }
-        if (f && !f->family) { /* nobody's yet, so the flow is in none of its later places */
+        if (f && !f->kind) { /* nobody's yet, so the flow is in none of its later places */
             p->match = i + 1;
-            return match_flow_take(i, p, extra);
+            return match_flow_take(i, p, e);
         }
     }
     i = match_flow_victim(hash);
     p->match = i + 1;
-    return match_flow_take(i, p, extra);
+    return match_flow_take(i, p, e);
 }

@@ -34,6 +34,31 @@ struct {
     __uint(pinning, LIBBPF_PIN_BY_NAME);
 } match_set_lengths SEC(".maps");
 
+/* Odd while elements come and go; each change leaves another even number. */
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(max_entries, 1);
+    __type(key, __u32);
+    __type(value, __u32);
+    __uint(pinning, LIBBPF_PIN_BY_NAME);
+} match_set_changes SEC(".maps");
+
+/* To be read before sets are asked: with it their answers may be remembered. */
+static __always_inline __u32 match_sets_changed(void)
+{
+    __u32 zero = 0, *changes = bpf_map_lookup_elem(&match_set_changes, &zero);
+
+    return changes ? *(volatile __u32 *)changes : 1;
+}
+
+/* Zero, but for the processor not before `n` is known: a load whose address it is part of
+ * is not done before that of `n` (an address dependency, see tools/memory-model in Linux). */
+static __always_inline __u32 match_after(__u32 n)
+{
+    asm volatile("%0 ^= %0" : "+r"(n));
+    return n;
+}
+
 /* The first `length` bits of an address. */
 static __always_inline void match_set_prefix(struct ip_addr *to, const struct ip_addr *from,
                                              __u32 length)

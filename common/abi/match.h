@@ -17,7 +17,7 @@
 #pragma once
 #include "abi/types.h"
 
-#define MATCH_MAX_RULES 65536
+#define MATCH_MAX_RULES 65528  /* their numbers, the default's and no rule's fit in 16 bits */
 #define MATCH_MAX_SETS 16      /* uses of named sets in one ruleset */
 #define MATCH_MAX_LEVELS 9     /* of the search for an interval */
 #define MATCH_BLOCK_WORDS 8    /* of a vector, which is one cell */
@@ -149,21 +149,27 @@ ABI_VALUE(union match_cell, 64);
 /* What the rules have decided for a packet, remembered by all that they look at: one
  * line for each flow, for each CPU, which all stages of the chain share. Of IPv6 the
  * rest of the addresses is in struct match_flow6. */
-#define MATCH_ANSWERS 4
+#define MATCH_ANSWERS 3
 #define MATCH_FLOW_USED 0x80 /* since another flow last asked for its place */
 struct match_flow {
     __be32 saddr, daddr; /* the last word of each */
     __be16 sport, dport;
     __u8 proto;
-    __u8 family;    /* with MATCH_FLOW_USED; 0: the line is nobody's */
-    __u8 l4;        /* enum pkt_l4 */
-    __u8 frag;      /* enum pkt_frag */
-    __u64 extra[2]; /* of what else the rules look at: see match_extra() */
+    __u8 kind; /* MATCH_FLOW_KIND(), with MATCH_FLOW_USED; 0: the line is nobody's */
+    /* What else the rules look at, see match_extra(). */
+    __u16 icmp; /* type, code */
+    __u32 ifindex;
+    __u32 length; /* which lengths have the same rules */
+    __u32 tags;   /* VLAN, DSCP, TCP flags */
     struct {
         __u32 ruleset; /* match_layout.id, 0: none */
-        __u32 rule;
+        __u32 changes; /* match_set_changes, when members were found */
+        __u16 rule;
+        __u16 members;       /* of which used sets the flow is one, a bit each */
     } answer[MATCH_ANSWERS]; /* for different stages */
 };
+/* Of a packet: family, enum pkt_l4, enum pkt_frag. */
+#define MATCH_FLOW_KIND(family, l4, frag) (((family) == 6) << 6 | (l4) << 3 | (frag) << 1 | 1)
 ABI_VALUE(struct match_flow, 64);
 
 struct match_flow6 {

@@ -105,6 +105,34 @@ TEST_CASE("a verdict follows the elements at once, also of a flow that is known"
     }
 }
 
+TEST_CASE("while elements come and go nothing is remembered of them, also if evnfd ends then")
+{
+    test::EfwBench bench(section_with(8));
+    auto changes = must(bpf::Map<__u32, __u32>::bind(must(bench.fd_of("match_set_changes"))));
+    auto table = must(bpf::Map<match_set_element, __u32>::bind(must(bench.fd_of("match_sets"))));
+    auto lengths =
+        must(bpf::Map<__u32, match_set_lengths>::bind(must(bench.fd_of("match_set_lengths"))));
+    const DeclaredSet set = declared_sets(section_with(8)).front();
+    const pkt p = packet_from(host(1));
+    match_set_element e = element_of(Prefix{host(1), 32});
+    e.set = static_cast<__u16>(set.number);
+
+    CHECK_FALSE(bench.run(p) == XDP_DROP);
+    must(changes.put(0, 7)); // as in a change that has begun
+    must(lengths.put(set.number, {.word = {0, 0, 1}}));
+    for (int i = 0; i < 3; ++i) {
+        must(table.put(e, 0));
+        CHECK(bench.run(p) == XDP_DROP);
+        table.erase(e);
+        CHECK_FALSE(bench.run(p) == XDP_DROP);
+    }
+    SetElements sets = bench.sets(); // the next evnfd
+    CHECK(changes.get(0) == 8);
+    must(sets.change(set, {e}, {}));
+    CHECK(changes.get(0) == 10);
+    CHECK(bench.run(p) == XDP_DROP);
+}
+
 TEST_CASE("a set has what was put in and nothing else, whatever comes and goes")
 {
     constexpr unsigned size = 40;

@@ -2,6 +2,7 @@
 #include "vnfs/efw/set_elements.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <iterator>
 #include <numeric>
 
@@ -104,7 +105,14 @@ Result<SetElements> SetElements::bind(const bpf::MapSet &maps)
     auto lengths = Lengths::bind(maps, "match_set_lengths");
     if (!lengths)
         return lengths.error();
-    return SetElements(*table, *lengths);
+    auto changes = Changes::bind(maps, "match_set_changes");
+    if (!changes)
+        return changes.error();
+    SetElements out(*table, *lengths, *changes);
+    if (changes->get(0).value_or(0) % 2) // a daemon ended within a change
+        if (auto r = out.end_change(); !r)
+            return r.error();
+    return out;
 }
 
 std::size_t SetElements::room_for(const std::vector<DeclaredSet> &sets)
@@ -233,20 +241,47 @@ Result<SetElements::Changed> SetElements::apply(const DeclaredSet &set, const El
                              std::to_string(set.size) + " elements, and would have " +
                              std::to_string(after) + ": give it a greater size in [efw.sets." +
                              set.name + "], or delete some first"};
-    ByLength &counts = counts_[set.number];
+    if (fresh.empty() && gone.empty())
+        return Changed{};
+    // The fast path remembers no answer of sets that it gives between these two.
+    auto done = begin_change();
+    if (done) {
+        done = change_elements(set.number, fresh, gone);
+        if (auto r = end_change(); done && !r)
+            done = r;
+    }
+    if (!done)
+        return std::move(done).context("set " + in_quotes(set.name)).error();
+    return Changed{fresh.size(), gone.size()};
+}
+
+Result<> SetElements::change_elements(unsigned set, const Elements &fresh, const Elements &gone)
+{
+    ByLength &counts = counts_[set];
     for (const auto &e : fresh)
         ++counts[e.length];
-    auto done = tell_lengths(set.number);
+    auto done = tell_lengths(set);
     if (done)
         done = put(fresh, gone);
     const Elements &away = done ? gone : fresh;
     for (const auto &e : away)
         --counts[e.length];
-    if (auto r = tell_lengths(set.number); done && !r)
+    if (auto r = tell_lengths(set); done && !r)
         done = r;
-    if (!done)
-        return std::move(done).context("set " + in_quotes(set.name)).error();
-    return Changed{fresh.size(), gone.size()};
+    return done;
+}
+
+Result<> SetElements::begin_change()
+{
+    auto r = changes_.put(0, changes_.get(0).value_or(0) | 1);
+    std::atomic_thread_fence(std::memory_order_seq_cst); // seen before any element changes
+    return r;
+}
+
+Result<> SetElements::end_change()
+{
+    std::atomic_thread_fence(std::memory_order_seq_cst); // not seen before all have changed
+    return changes_.put(0, (changes_.get(0).value_or(0) | 1) + 1);
 }
 
 // Nothing has changed if it fails, but for what the kernel then refuses too.

@@ -69,15 +69,26 @@ private:
     using Table = bpf::Map<match_set_element, __u32>;
     using Lengths = bpf::Map<__u32, match_set_lengths>;
 
-    SetElements(Table table, Lengths lengths) : table_(table), lengths_(lengths) {}
+    using Changes = bpf::Map<__u32, __u32>;
+
+    SetElements(Table table, Lengths lengths, Changes changes)
+        : table_(table),
+          lengths_(lengths),
+          changes_(changes)
+    {
+    }
     Result<> count_all();
     Result<Changed> apply(const DeclaredSet &set, const Elements &fresh, const Elements &gone);
+    Result<> change_elements(unsigned set, const Elements &fresh, const Elements &gone);
     Result<> put(const Elements &fresh, const Elements &gone);
+    Result<> begin_change();
+    Result<> end_change();
     Result<> tell_lengths(unsigned set);
     [[nodiscard]] Result<> each(const std::function<void(const match_set_element &)> &take) const;
 
     Table table_;
     Lengths lengths_;
+    Changes changes_;
     bool counted_ = false;
     std::map<unsigned, ByLength> counts_; // by the set's number
 };
