@@ -218,7 +218,7 @@ TEST_CASE("tables have room for the most rules, and refuse more")
     auto tables = match::compile(rules, {});
     REQUIRE(tables);
     const Tables t(*std::move(tables));
-    for (const unsigned i : {0U, 1U, 4095U, 4096U, 65534U, 65535U}) {
+    for (const unsigned i : {0U, 1U, 4095U, 4096U, MATCH_MAX_RULES - 2U, MATCH_MAX_RULES - 1U}) {
         const auto vector =
             number_vector(t, t.at<std::uint32_t>(t.layout().table_cell, MATCH_LENGTH), i);
         CHECK(t.has(vector, i));

@@ -255,7 +255,6 @@ private:
         return out;
     }
 
-    const bpf::MapSet &maps_;
     Result<> prepare_answers()
     {
         if (rejecter_)
@@ -268,6 +267,7 @@ private:
         return Unit{};
     }
 
+    const bpf::MapSet &maps_;
     Skeleton skel_;
     Counters counters_;
     match::Store store_;

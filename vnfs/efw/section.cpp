@@ -3,7 +3,9 @@
 
 #include <algorithm>
 #include <ctime>
+#include <mutex>
 #include <set>
+#include <unordered_map>
 #include <unordered_set>
 
 #include "abi/match.h"
@@ -190,6 +192,29 @@ std::vector<RuleKey> stayed_in_order(const json &section, const RuleIndex &other
     return out;
 }
 
+// What checked rules mean. A change of one rule among thousands finds the others here.
+class ParsedRules
+{
+public:
+    Result<Rule> of(std::string_view text)
+    {
+        const std::scoped_lock lock(mutex_);
+        if (const auto it = rules_.find(std::string(text)); it != rules_.end())
+            return it->second;
+        if (rules_.size() >= most)
+            rules_.clear();
+        auto rule = parse_rule(text);
+        if (rule)
+            rules_.emplace(text, *rule);
+        return rule;
+    }
+
+private:
+    static constexpr std::size_t most = 2 * MATCH_MAX_RULES;
+    std::mutex mutex_;
+    std::unordered_map<std::string, Rule> rules_;
+};
+
 } // namespace
 
 Result<json> check_section(const json &section, const json &running)
@@ -271,13 +296,15 @@ std::vector<std::string> diff_sections(const json &from, const json &to)
 
 std::vector<SectionRule> ordered_rules(const json &section)
 {
+    static ParsedRules parsed;
     std::vector<SectionRule> out;
+    out.reserve(section["rules"].size());
     for (const auto &r : section["rules"]) {
         const auto [owner, text] = key_of(r);
         std::optional<std::uint64_t> expires;
         if (r.contains("expires"))
             expires = r["expires"].get<std::uint64_t>();
-        if (auto rule = parse_rule(text)) // checked before: always good
+        if (auto rule = parsed.of(text)) // checked before: always good
             out.push_back({r["id"], r["counter"], std::string(owner), expires, *std::move(rule)});
     }
     std::stable_sort(out.begin(), out.end(), [](const SectionRule &a, const SectionRule &b) {
