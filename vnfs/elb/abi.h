@@ -38,24 +38,53 @@ enum elb_rewrite {
     ELB_TO_CLIENT,  /* write addr and port as the source */
 };
 
-/* A connection is two entries, each keyed by struct flow_key as packets of that
- * direction arrive, each complete in itself: a packet needs one lookup. */
+/* What has been seen of a connection in one direction. */
+#define ELB_SEEN_FIN 1
+#define ELB_SEEN_RST 2
+
+/* A connection that both sides have spoken on is two entries, each keyed by struct
+ * flow_key as packets of that direction arrive, each complete in itself: a packet needs
+ * one lookup. Nothing but time, its end or an operator removes them. */
 struct elb_conn {
     struct ip_addr addr;
     __be16 port;
     __u16 backend; /* index into elb_backend_counters */
     __u8 rewrite;  /* enum elb_rewrite */
-    __u8 closing;  /* a FIN or RST passed in this direction */
+    __u8 flags;    /* ELB_SEEN_* */
     __u8 pad[2];
+    __u32 seen; /* elb_clock at the last packet */
 };
-ABI_VALUE(struct elb_conn, 24);
+ABI_VALUE(struct elb_conn, 28);
+
+/* One that is opening: by the client's direction. Of a backend of several services also by
+ * the backend's, with the service as addr and port. The oldest make room for new ones. */
+struct elb_opening {
+    struct ip_addr addr;
+    __be16 port;
+    __u16 backend;
+    __u8 flags;    /* ELB_SEEN_* */
+    __u8 answered; /* the backend has; 2: by a SYN, which `expected` must acknowledge */
+    __u8 rewrite;  /* enum elb_rewrite */
+    __u8 pad;
+    __be32 expected; /* the acknowledgment number of a client that has seen it */
+};
+ABI_VALUE(struct elb_opening, 28);
+
+/* By a backend's key: whose answers its packets are. */
+struct elb_owner {
+    struct ip_addr addr;
+    __be16 port;
+    __u16 shared; /* several services have it: see struct elb_opening */
+};
+ABI_VALUE(struct elb_owner, 20);
 
 struct elb_backend_counter {
-    __u64 connections;
+    __u64 connections; /* placed on it */
+    __u64 established; /* of them: those that it has answered, and the client then */
     struct counter to_backend;
     struct counter to_client;
 };
-ABI_VALUE(struct elb_backend_counter, 40);
+ABI_VALUE(struct elb_backend_counter, 48);
 
 /* X(name in C, value, name for people, what it means) */
 /* clang-format off */

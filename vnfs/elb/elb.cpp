@@ -6,7 +6,9 @@
 #include <map>
 #include <set>
 
+#include "base/log.hpp"
 #include "elb.skel.h"
+#include "vnfs/elb/connections.hpp"
 #include "vnfs/elb/section.hpp"
 
 namespace evnf::elb
@@ -18,6 +20,7 @@ namespace
 using Skeleton = bpf::Skeleton<elb_bpf>;
 using Counters = bpf::PerCpuCounters<elb_backend_counter>;
 using ServiceMap = bpf::Map<elb_service_key, elb_service>;
+using OwnerMap = bpf::Map<elb_service_key, elb_owner>;
 
 struct KeyOrder {
     bool operator()(const elb_service_key &a, const elb_service_key &b) const
@@ -26,6 +29,7 @@ struct KeyOrder {
     }
 };
 using Hosts = std::set<elb_service_key, KeyOrder>;
+using Owners = std::map<elb_service_key, elb_owner, KeyOrder>;
 
 elb_service_key key_of(const Service &s)
 {
@@ -49,6 +53,21 @@ Hosts hosts_of(const std::vector<Service> &services)
     return out;
 }
 
+Owners owners_of(const std::vector<Service> &services)
+{
+    Owners out;
+    for (const auto &s : services)
+        for (const auto &b : s.backends) {
+            const elb_service_key key{b.endpoint.address.raw(), htons(b.endpoint.port), s.protocol,
+                                      static_cast<__u8>(b.endpoint.address.family())};
+            const auto [it, fresh] = out.try_emplace(
+                key, elb_owner{s.endpoint.address.raw(), htons(s.endpoint.port), 0});
+            if (!fresh)
+                it->second.shared = 1;
+        }
+    return out;
+}
+
 std::vector<std::uint16_t> slots_of(const Service &s)
 {
     std::vector<Weighted> weighted;
@@ -60,11 +79,14 @@ std::vector<std::uint16_t> slots_of(const Service &s)
 class ElbFastPath : public FastPath
 {
 public:
-    ElbFastPath(Skeleton skel, Counters counters, ServiceMap services, int slots)
+    ElbFastPath(Skeleton skel, Counters counters, ServiceMap services, OwnerMap owners, int slots,
+                Connections connections)
         : skel_(std::move(skel)),
           counters_(counters),
           services_(services),
-          slots_(slots)
+          owner_map_(owners),
+          slots_(slots),
+          connections_(std::move(connections))
     {
     }
 
@@ -90,6 +112,12 @@ public:
         return r;
     }
 
+    void tick() override
+    {
+        if (auto r = connections_.tick(std::chrono::steady_clock::now(), Timeouts()); !r)
+            log_error("age the connections of elb: " + r.error().message());
+    }
+
     [[nodiscard]] json show(const json &section) const override
     {
         json out{{"connections", section["connections"]}, {"service", json::array()}};
@@ -106,6 +134,8 @@ public:
                                     {"weight", b.weight},
                                     {"share", total ? static_cast<double>(b.weight) / total : 0.0},
                                     {"connections", c.connections},
+                                    {"established", c.established},
+                                    {"active", active(b.id)},
                                     {"to_backend", counter_json(c.to_backend)},
                                     {"to_client", counter_json(c.to_client)}});
             }
@@ -131,6 +161,8 @@ public:
                 };
                 add("weight", "Share of new connections, relative", b.weight);
                 add("connections_total", "Connections placed on a backend", c.connections);
+                add("established_total", "Of them, those that both sides spoke on", c.established);
+                add("active", "Established connections, some seconds ago", active(b.id));
                 add("to_packets_total", "Frames sent to a backend", c.to_backend.packets);
                 add("to_bytes_total", "Bytes sent to a backend", c.to_backend.bytes);
                 add("from_packets_total", "Frames from a backend", c.to_client.packets);
@@ -140,6 +172,12 @@ public:
     }
 
 private:
+    [[nodiscard]] std::size_t active(unsigned backend) const
+    {
+        const auto it = connections_.active().find(backend);
+        return it == connections_.active().end() ? 0 : it->second;
+    }
+
     static json counter_json(const counter &c)
     {
         return {{"packets", c.packets}, {"bytes", c.bytes}};
@@ -158,6 +196,8 @@ private:
                     return r;
                 hosts_.insert(host);
             }
+        if (auto r = bring_owners(wanted); !r)
+            return r;
         std::set<std::string> names;
         for (const auto &s : wanted) {
             names.insert(s.name());
@@ -175,6 +215,20 @@ private:
                 ++it;
             }
         }
+        return Unit{};
+    }
+
+    // Those of backends that go stay until the next change, for what they have yet to answer.
+    Result<> bring_owners(const std::vector<Service> &wanted)
+    {
+        const Owners owners = owners_of(wanted);
+        for (const auto &[key, owner] : std::exchange(past_owners_, {}))
+            if (!owners.contains(key) && !owners_.contains(key))
+                owner_map_.erase(key);
+        for (const auto &[key, owner] : owners)
+            if (auto r = owner_map_.put(key, owner); !r)
+                return r;
+        past_owners_ = std::exchange(owners_, owners);
         return Unit{};
     }
 
@@ -261,18 +315,26 @@ private:
     Skeleton skel_;
     Counters counters_;
     ServiceMap services_;
+    OwnerMap owner_map_;
     int slots_; // the outer map
+    Connections connections_;
+    Owners owners_, past_owners_; // what owner_map_ has
     std::vector<Service> in_force_;
     std::map<std::string, __u32> indexes_; // of services in force, by name
     Hosts hosts_;
     std::set<unsigned> counting_;
 };
 
+// Entries of connections that are opening, for those that may be established.
+constexpr __u32 least_openings = 16384;
+
 Result<std::unique_ptr<FastPath>> load(bpf::MapSet &maps, const json &section, const json &running)
 {
     const auto connections = section["connections"].get<__u32>();
-    auto skel = Skeleton::load(
-        maps, [&](elb_bpf &s) { bpf_map__set_max_entries(s.maps.elb_conns, connections); });
+    auto skel = Skeleton::load(maps, [&](elb_bpf &s) {
+        bpf_map__set_max_entries(s.maps.elb_conns, 2 * connections);
+        bpf_map__set_max_entries(s.maps.elb_openings, std::max(connections / 2, least_openings));
+    });
     if (!skel)
         return skel.error();
     auto counters = Counters::bind(maps, "elb_backend_counters");
@@ -281,10 +343,17 @@ Result<std::unique_ptr<FastPath>> load(bpf::MapSet &maps, const json &section, c
     auto services = ServiceMap::bind(maps, "elb_services");
     if (!services)
         return services.error();
+    auto owners = OwnerMap::bind(maps, "elb_owners");
+    if (!owners)
+        return owners.error();
+    auto connections_known = Connections::bind(maps);
+    if (!connections_known)
+        return connections_known.error();
     auto slots = maps.fd("elb_slots");
     if (!slots)
         return slots.error();
-    auto fast_path = std::make_unique<ElbFastPath>(*std::move(skel), *counters, *services, *slots);
+    auto fast_path = std::make_unique<ElbFastPath>(*std::move(skel), *counters, *services, *owners,
+                                                   *slots, *std::move(connections_known));
     fast_path->adopt(running);
     if (auto r = fast_path->apply(section); !r)
         return r.error();
@@ -312,7 +381,8 @@ std::string backend_of(const json &section, unsigned detail)
 }
 
 const VnfType type{.name = "elb",
-                   .descriptor = {.network = Access::write,
+                   .descriptor = {.needs = Layer::quoted,
+                                  .network = Access::write,
                                   .transport = Access::write,
                                   .stateful = true,
                                   .drops = true,
@@ -323,6 +393,8 @@ const VnfType type{.name = "elb",
                    .check = check_section,
                    .diff = diff_sections,
                    .load = load,
+                   .state_version = 2,
+                   .migrate = migrate_connections,
                    .rewrites = services_rewritten,
                    .explain = backend_of};
 const Registration registration(type);

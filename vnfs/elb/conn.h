@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* elb: the tables of connections, and how one gets from opening to established.
+ *
+ *   SYN ──> elb_openings ──> the backend's SYN, ACK: its number is noted
+ *                        └─> the client's ACK of that number ──> elb_conns, both ways
+ *
+ * Whoever floods with SYNs so fills only elb_openings, of which the oldest go: a client
+ * with a forged address never sees the number. UDP, and TCP that was under way when elb
+ * came, is established when the backend has answered and the client goes on.
+ *
+ * A packet of an opening connection whose entry has gone is placed by its hash again,
+ * which is the same backend unless the slots have changed.
+ */
+#pragma once
+#include <linux/in.h>
+#include <linux/tcp.h>
+
+#include "lib/stage.h"
+#include "vnfs/elb/abi.h"
+
+#define TCP_FIN 0x01
+#define TCP_SYN 0x02
+#define TCP_RST 0x04
+#define TCP_ACK 0x10
+
+/* Preallocated; the daemon sets its size and removes what has had its time. */
+struct {
+    __uint(type, BPF_MAP_TYPE_HASH);
+    __uint(max_entries, 262144);
+    __type(key, struct flow_key);
+    __type(value, struct elb_conn);
+    __uint(pinning, LIBBPF_PIN_BY_NAME);
+} elb_conns SEC(".maps");
+
+struct {
+    __uint(type, BPF_MAP_TYPE_LRU_HASH);
+    __uint(max_entries, 65536);
+    __type(key, struct flow_key);
+    __type(value, struct elb_opening);
+    __uint(pinning, LIBBPF_PIN_BY_NAME);
+} elb_openings SEC(".maps");
+
+/* Of each backend of each service. */
+struct {
+    __uint(type, BPF_MAP_TYPE_HASH);
+    __uint(max_entries, ELB_MAX_BACKENDS + ELB_MAX_BACKENDS); /* also those of the last change */
+    __type(key, struct elb_service_key);
+    __type(value, struct elb_owner);
+} elb_owners SEC(".maps");
+
+/* Seconds, counted by the daemon: while there is none to remove connections, none ages. */
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(max_entries, 1);
+    __type(key, __u32);
+    __type(value, __u32);
+    __uint(pinning, LIBBPF_PIN_BY_NAME);
+} elb_clock SEC(".maps");
+
+struct {
+    __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+    __uint(max_entries, ELB_MAX_BACKENDS);
+    __type(key, __u32);
+    __type(value, struct elb_backend_counter);
+    __uint(pinning, LIBBPF_PIN_BY_NAME);
+} elb_backend_counters SEC(".maps");
+
+static __always_inline __u32 elb_now(void)
+{
+    __u32 zero = 0, *clock = bpf_map_lookup_elem(&elb_clock, &zero);
+
+    return clock ? *clock : 0;
+}
+
+static __always_inline bool same_addr(const struct ip_addr *a, const struct ip_addr *b)
+{
+    return a->w[0] == b->w[0] && a->w[1] == b->w[1] && a->w[2] == b->w[2] && a->w[3] == b->w[3];
+}
+
+/* The flow of the answers to `f`. */
+static __always_inline struct flow_key flow_back(const struct flow_key *f)
+{
+    return (struct flow_key){.saddr = f->daddr,
+                             .daddr = f->saddr,
+                             .sport = f->dport,
+                             .dport = f->sport,
+                             .proto = f->proto,
+                             .family = f->family};
+}
+
+/* Whether a packet opens a TCP connection. */
+static __always_inline bool opens(const struct pkt *p)
+{
+    return p->flow.proto == IPPROTO_TCP &&
+           (p->tcp_flags & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN)) == TCP_SYN;
+}
+
+static __always_inline __u8 seen_flags(const struct pkt *p)
+{
+    return (p->tcp_flags & TCP_FIN ? ELB_SEEN_FIN : 0) |
+           (p->tcp_flags & TCP_RST ? ELB_SEEN_RST : 0);
+}
+
+/* Notes a packet of an established connection. Most change nothing: no line is written. */
+static __always_inline void conn_seen(const struct pkt *p, struct elb_conn *c)
+{
+    __u32 now = elb_now();
+    __u8 flags = seen_flags(p);
+
+    if (c->seen != now)
+        c->seen = now;
+    if (flags & ~c->flags)
+        c->flags |= flags;
+}
+
+/* The key of the entry for the other direction. */
+static __always_inline struct flow_key conn_back(const struct flow_key *key,
+                                                 const struct elb_conn *c)
+{
+    struct flow_key back = flow_back(key);
+
+    if (c->rewrite == ELB_TO_BACKEND) {
+        back.saddr = c->addr;
+        back.sport = c->port;
+    } else {
+        back.daddr = c->addr;
+        back.dport = c->port;
+    }
+    return back;
+}
+
+/* Whether a connection has ended for one of its sides, so that its ports may open another. */
+static __always_inline bool conn_ended(const struct flow_key *key, const struct elb_conn *c)
+{
+    struct flow_key back = conn_back(key, c);
+    const struct elb_conn *other;
+
+    if (c->flags)
+        return true;
+    other = bpf_map_lookup_elem(&elb_conns, &back);
+    return other && other->flags;
+}
+
+static __always_inline void conn_forget(const struct flow_key *key, const struct elb_conn *c)
+{
+    struct flow_key back = conn_back(key, c);
+
+    bpf_map_delete_elem(&elb_conns, &back);
+    bpf_map_delete_elem(&elb_conns, key);
+}
+
+/* The client's flow of which a backend's packet (`f`) is the answer, as far as it is
+ * opening: in `client`. NULL if there is none. */
+static __always_inline struct elb_opening *opening_answered(const struct flow_key *f,
+                                                            struct flow_key *client)
+{
+    struct elb_service_key key = {
+        .addr = f->saddr, .port = f->sport, .proto = f->proto, .family = f->family};
+    const struct elb_owner *owner = bpf_map_lookup_elem(&elb_owners, &key);
+    struct elb_opening *o;
+
+    if (!owner)
+        return NULL;
+    *client = flow_back(f);
+    client->daddr = owner->addr;
+    client->dport = owner->port;
+    if (owner->shared) {
+        o = bpf_map_lookup_elem(&elb_openings, f);
+        if (!o)
+            return NULL;
+        client->daddr = o->addr;
+        client->dport = o->port;
+    }
+    o = bpf_map_lookup_elem(&elb_openings, client);
+    return o && o->port == f->sport && same_addr(&o->addr, &f->saddr) ? o : NULL;
+}
+
+/* Notes the backend's answer to an opening connection. */
+static __always_inline void opening_answer(struct frame_ctx *ctx, const struct pkt *p,
+                                           struct elb_opening *o)
+{
+    struct tcphdr *tcp;
+
+    if (p->flow.proto != IPPROTO_TCP) {
+        o->answered = 1;
+        return;
+    }
+    if (seen_flags(p) & ~o->flags)
+        o->flags |= seen_flags(p);
+    if (p->tcp_flags & TCP_RST)
+        return;
+    if (!(p->tcp_flags & TCP_SYN)) {
+        if (!o->answered)
+            o->answered = 1;
+        return;
+    }
+    tcp = frame_at(ctx, p->l4_off, sizeof(*tcp));
+    if (!tcp)
+        return;
+    o->expected = bpf_htonl(bpf_ntohl(tcp->seq) + 1);
+    o->answered = 2;
+}
+
+/* Whether the client's packet shows that it has seen the backend's answer. */
+static __always_inline bool opening_is_done(struct frame_ctx *ctx, const struct pkt *p,
+                                            const struct elb_opening *o)
+{
+    struct tcphdr *tcp;
+
+    if (!o->answered || o->flags || seen_flags(p))
+        return false;
+    if (o->answered == 1)
+        return true;
+    tcp = frame_at(ctx, p->l4_off, sizeof(*tcp));
+    return tcp && p->tcp_flags & TCP_ACK && tcp->ack_seq == o->expected;
+}
+
+/* Makes an opening connection an established one. A full table leaves it as it is: it goes
+ * on, but may be forgotten before others. */
+static __always_inline void conn_establish(const struct pkt *p, const struct elb_opening *o)
+{
+    struct elb_conn there = {.addr = o->addr,
+                             .port = o->port,
+                             .backend = o->backend,
+                             .rewrite = ELB_TO_BACKEND,
+                             .seen = elb_now()};
+    struct elb_conn back_conn = {.addr = p->flow.daddr,
+                                 .port = p->flow.dport,
+                                 .backend = o->backend,
+                                 .rewrite = ELB_TO_CLIENT,
+                                 .seen = there.seen};
+    struct flow_key back = flow_back(&p->flow);
+    struct elb_backend_counter *c;
+    __u32 backend = o->backend;
+
+    back.saddr = o->addr;
+    back.sport = o->port;
+    if (bpf_map_update_elem(&elb_conns, &back, &back_conn, BPF_ANY))
+        return;
+    if (bpf_map_update_elem(&elb_conns, &p->flow, &there, BPF_ANY)) {
+        bpf_map_delete_elem(&elb_conns, &back);
+        return;
+    }
+    c = bpf_map_lookup_elem(&elb_backend_counters, &backend);
+    if (c)
+        c->established++;
+    bpf_map_delete_elem(&elb_openings, &p->flow);
+    bpf_map_delete_elem(&elb_openings, &back);
+}

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "vnfs/elb/connections.hpp"
+
+#include <netinet/in.h>
+
+#include <algorithm>
+
+namespace evnf::elb
+{
+
+namespace
+{
+
+constexpr std::uint32_t batch = 4096;
+
+// The first layout, of evnfd 0.1 before connections had time-outs.
+struct FirstConn {
+    ip_addr addr;
+    __be16 port;
+    __u16 backend;
+    __u8 rewrite;
+    __u8 closing;
+    __u8 pad[2];
+};
+static_assert(sizeof(FirstConn) == 24);
+
+} // namespace
+
+std::uint32_t timeout_of(const Timeouts &timeouts, std::uint8_t protocol, unsigned to_backend,
+                         unsigned to_client)
+{
+    if (protocol != IPPROTO_TCP)
+        return timeouts.udp;
+    if (to_backend & to_client & ELB_SEEN_FIN || (to_backend | to_client) & ELB_SEEN_RST)
+        return timeouts.tcp_closed;
+    return to_backend | to_client ? timeouts.tcp_closing : timeouts.tcp;
+}
+
+flow_key key_back(const flow_key &key, const elb_conn &conn)
+{
+    flow_key back = key;
+    std::swap(back.saddr, back.daddr);
+    std::swap(back.sport, back.dport);
+    const bool to_backend = conn.rewrite == ELB_TO_BACKEND;
+    (to_backend ? back.saddr : back.daddr) = conn.addr;
+    (to_backend ? back.sport : back.dport) = conn.port;
+    return back;
+}
+
+Result<Connections> Connections::bind(const bpf::MapSet &maps)
+{
+    auto table = Table::bind(maps, "elb_conns");
+    if (!table)
+        return table.error();
+    auto clock = Clock::bind(maps, "elb_clock");
+    if (!clock)
+        return clock.error();
+    bpf_map_info info{};
+    __u32 length = sizeof info;
+    if (bpf_obj_get_info_by_fd(table->fd(), &info, &length))
+        return sys_error("look at map elb_conns");
+    return Connections(*table, *clock, info.max_entries);
+}
+
+Result<> Connections::tick(std::chrono::steady_clock::time_point now, const Timeouts &timeouts)
+{
+    std::uint32_t clock = clock_.get(0).value_or(0);
+    if (!last_)
+        last_ = now;
+    if (const auto passed = std::chrono::floor<std::chrono::seconds>(now - *last_);
+        passed.count() > 0) {
+        *last_ += passed;
+        clock += static_cast<std::uint32_t>(passed.count());
+        if (auto r = clock_.put(0, clock); !r)
+            return r;
+    }
+    for (std::size_t seen = 0; seen < size_ / ticks_of_pass + batch; seen += batch) {
+        auto ended = sweep_batch(timeouts, clock);
+        if (!ended)
+            return ended.error();
+        if (*ended)
+            break; // the next pass begins at the next tick
+    }
+    return Unit{};
+}
+
+Result<bool> Connections::sweep_batch(const Timeouts &timeouts, std::uint32_t clock)
+{
+    std::vector<flow_key> keys(batch);
+    std::vector<elb_conn> conns(batch);
+    __u32 n = batch, next = 0;
+    const bool failed = bpf_map_lookup_batch(table_.fd(), at_ ? &*at_ : nullptr, &next, keys.data(),
+                                             conns.data(), &n, nullptr) != 0;
+    if (failed && errno != ENOENT) // the end
+        return sys_error("read the connections");
+    for (__u32 i = 0; i < n; ++i)
+        look_at(keys[i], conns[i], timeouts, clock);
+    if (!failed) {
+        at_ = next;
+        return false;
+    }
+    at_.reset();
+    active_ = std::exchange(found_, {});
+    return true;
+}
+
+// Both directions go together, and only if neither has had a packet.
+void Connections::look_at(const flow_key &key, const elb_conn &conn, const Timeouts &timeouts,
+                          std::uint32_t clock)
+{
+    const bool to_backend = conn.rewrite == ELB_TO_BACKEND;
+    if (to_backend)
+        ++found_[conn.backend];
+    const auto silent = [&](const elb_conn &c) { return clock - c.seen; };
+    const std::uint32_t least =
+        std::min({timeouts.tcp, timeouts.tcp_closing, timeouts.tcp_closed, timeouts.udp});
+    if (silent(conn) <= least)
+        return;
+    const flow_key other_key = key_back(key, conn);
+    const auto other = table_.get(other_key);
+    const unsigned other_flags = other ? other->flags : 0U;
+    const std::uint32_t most =
+        timeout_of(timeouts, key.proto, to_backend ? conn.flags : other_flags,
+                   to_backend ? other_flags : conn.flags);
+    if (silent(conn) <= most || (other && silent(*other) <= most))
+        return;
+    // What had a packet since it was read stays, as far as can be seen.
+    if (const auto now = table_.get(key); !now || now->seen != conn.seen)
+        return;
+    table_.erase(key);
+    table_.erase(other_key);
+    if (to_backend)
+        --found_[conn.backend];
+}
+
+Result<> migrate_connections(unsigned from, const std::string &map, int old_fd, int new_fd)
+{
+    if (from != 1 || map != "elb_conns")
+        return Unit{}; // counters begin at zero
+    auto old = bpf::Map<flow_key, FirstConn>::bind(old_fd);
+    auto table = bpf::Map<flow_key, elb_conn>::bind(new_fd);
+    if (!old || !table)
+        return old ? table.error() : old.error();
+    for (const auto &key : old->keys()) {
+        const auto c = old->get(key);
+        if (!c)
+            continue;
+        elb_conn conn{};
+        conn.addr = c->addr;
+        conn.port = c->port;
+        conn.backend = c->backend;
+        conn.rewrite = c->rewrite;
+        conn.flags = c->closing ? ELB_SEEN_FIN : 0;
+        if (auto r = table->put(key, conn, BPF_NOEXIST); !r && r.error().code != EEXIST)
+            return r;
+    }
+    return Unit{};
+}
+
+} // namespace evnf::elb

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The established connections of a fast path: ages them, and knows how many there are.
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <map>
+#include <optional>
+#include <vector>
+
+#include "base/bpf.hpp"
+#include "vnfs/elb/abi.h"
+
+namespace evnf::elb
+{
+
+// Seconds without a packet after which a connection is forgotten.
+struct Timeouts {
+    std::uint32_t tcp = 7440;        // two hours and four minutes (RFC 5382, REQ-5)
+    std::uint32_t tcp_closing = 240; // one side has sent a FIN (RFC 5382, REQ-5)
+    std::uint32_t tcp_closed = 60;   // both have, or one a RST
+    std::uint32_t udp = 300;         // RFC 4787, REQ-5
+};
+
+// How long a connection with these ends seen may be silent.
+std::uint32_t timeout_of(const Timeouts &timeouts, std::uint8_t protocol, unsigned to_backend,
+                         unsigned to_client);
+
+class Connections
+{
+public:
+    static Result<Connections> bind(const bpf::MapSet &maps);
+
+    // Called about twice a second: turns the fast path's clock on, and looks at a part of the
+    // table, so that all of it is looked at in about `pass`.
+    Result<> tick(std::chrono::steady_clock::time_point now, const Timeouts &timeouts);
+    // By backend, as the last pass has found them.
+    [[nodiscard]] const std::map<unsigned, std::size_t> &active() const { return active_; }
+
+    static constexpr unsigned ticks_of_pass = 40;
+
+private:
+    using Table = bpf::Map<flow_key, elb_conn>;
+    using Clock = bpf::Map<__u32, __u32>;
+
+    Connections(Table table, Clock clock, std::size_t size)
+        : table_(table),
+          clock_(clock),
+          size_(size)
+    {
+    }
+    // True at the end of the table.
+    Result<bool> sweep_batch(const Timeouts &timeouts, std::uint32_t clock);
+    void look_at(const flow_key &key, const elb_conn &conn, const Timeouts &timeouts,
+                 std::uint32_t clock);
+
+    Table table_;
+    Clock clock_;
+    std::size_t size_;
+    std::optional<std::chrono::steady_clock::time_point> last_;
+    std::optional<std::uint32_t> at_; // where the pass goes on; none: at the beginning
+    std::map<unsigned, std::size_t> active_, found_;
+};
+
+// The entry for the other direction.
+flow_key key_back(const flow_key &key, const elb_conn &conn);
+
+// Takes over connections of an evnfd whose tables had another layout; see VnfType::migrate.
+Result<> migrate_connections(unsigned from, const std::string &map, int old_fd, int new_fd);
+
+} // namespace evnf::elb
