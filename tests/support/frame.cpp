@@ -46,7 +46,10 @@ Bytes segment(const Frame &f)
     case IPPROTO_TCP:
         put16(b, f.sport);
         put16(b, f.dport);
-        b.insert(b.end(), {0, 0, 0, 1, 0, 0, 0, 1});
+        for (const std::uint32_t number : {f.tcp_seq, f.tcp_ack}) {
+            put16(b, number >> 16);
+            put16(b, number & 0xffff);
+        }
         b.push_back(static_cast<std::uint8_t>((5 + f.tcp_options / 4) << 4));
         b.push_back(f.tcp_flags);
         b.insert(b.end(), {0xff, 0xff, 0, 0, 0, 0});

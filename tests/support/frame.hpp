@@ -44,6 +44,7 @@ struct Frame {
     std::uint16_t dport = 80;
     std::uint8_t tcp_flags = 0x10; // ACK
     std::size_t tcp_options = 0;   // bytes, a multiple of 4
+    std::uint32_t tcp_seq = 1, tcp_ack = 1;
     std::uint8_t icmp_type = 8, icmp_code = 0;
     Csum csum = Csum::right;
     Bytes payload = Bytes(8, 0x5a); // for an ICMP error: the quoted packet

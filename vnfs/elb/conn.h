@@ -43,7 +43,8 @@ struct {
 /* Of each backend of each service. */
 struct {
     __uint(type, BPF_MAP_TYPE_HASH);
-    __uint(max_entries, ELB_MAX_BACKENDS + ELB_MAX_BACKENDS); /* also those of the last change */
+    __uint(max_entries,
+           ELB_MAX_BACKENDS + ELB_MAX_BACKENDS); /* also those of backends that have gone */
     __type(key, struct elb_service_key);
     __type(value, struct elb_owner);
 } elb_owners SEC(".maps");

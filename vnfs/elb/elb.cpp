@@ -76,6 +76,9 @@ std::vector<std::uint16_t> slots_of(const Service &s)
     return fill_slots(weighted);
 }
 
+// How long a backend that has gone may answer what it was sent.
+constexpr std::chrono::minutes past_owner_time{5};
+
 class ElbFastPath : public FastPath
 {
 public:
@@ -114,7 +117,9 @@ public:
 
     void tick() override
     {
-        if (auto r = connections_.tick(std::chrono::steady_clock::now(), Timeouts()); !r)
+        const auto now = std::chrono::steady_clock::now();
+        forget_owners(now);
+        if (auto r = connections_.tick(now, Timeouts()); !r)
             log_error("age the connections of elb: " + r.error().message());
     }
 
@@ -218,18 +223,33 @@ private:
         return Unit{};
     }
 
-    // Those of backends that go stay until the next change, for what they have yet to answer.
+    // Those of backends that go stay for a time, for what they have yet to answer.
     Result<> bring_owners(const std::vector<Service> &wanted)
     {
         const Owners owners = owners_of(wanted);
-        for (const auto &[key, owner] : std::exchange(past_owners_, {}))
-            if (!owners.contains(key) && !owners_.contains(key))
-                owner_map_.erase(key);
-        for (const auto &[key, owner] : owners)
+        for (const auto &[key, owner] : owners) {
+            past_owners_.erase(key);
             if (auto r = owner_map_.put(key, owner); !r)
                 return r;
-        past_owners_ = std::exchange(owners_, owners);
+        }
+        const auto now = std::chrono::steady_clock::now();
+        for (const auto &[key, owner] : std::exchange(owners_, owners))
+            if (!owners.contains(key))
+                past_owners_.emplace(key, now);
+        forget_owners(now);
         return Unit{};
+    }
+
+    // Those that have gone long ago; or the first of too many.
+    void forget_owners(std::chrono::steady_clock::time_point now)
+    {
+        std::erase_if(past_owners_, [&](const auto &past) {
+            const bool gone =
+                now - past.second > past_owner_time || past_owners_.size() > ELB_MAX_BACKENDS;
+            if (gone)
+                owner_map_.erase(past.first);
+            return gone;
+        });
     }
 
     Result<> clear_new_counters(const std::vector<Service> &wanted)
@@ -318,7 +338,8 @@ private:
     OwnerMap owner_map_;
     int slots_; // the outer map
     Connections connections_;
-    Owners owners_, past_owners_; // what owner_map_ has
+    Owners owners_; // what owner_map_ has, and of backends that have gone:
+    std::map<elb_service_key, std::chrono::steady_clock::time_point, KeyOrder> past_owners_;
     std::vector<Service> in_force_;
     std::map<std::string, __u32> indexes_; // of services in force, by name
     Hosts hosts_;

@@ -69,8 +69,8 @@ static __always_inline __u64 icmp_rewrite_quoted(struct frame_ctx *ctx, const st
     if (ports)
         ports[source ? 0 : 1] = t->port;
     csum = frame_at(ctx, field, sizeof(*csum));
-    if (csum && field + (p->quoted.proto == IPPROTO_TCP ? 4 : 2) <= p->l3_end &&
-        p->quoted.proto != IPPROTO_SCTP && !(p->quoted.proto == IPPROTO_UDP && !*csum)) {
+    if (csum && field + 2 <= p->l3_end && p->quoted.proto != IPPROTO_SCTP &&
+        !(p->quoted.proto == IPPROTO_UDP && !*csum)) {
         __u16 now = csum_update(*csum, addr_delta + port_delta);
 
         if (!now && p->quoted.proto == IPPROTO_UDP)
