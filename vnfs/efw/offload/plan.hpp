@@ -81,6 +81,10 @@ Plan plan(const Ruleset &rules, const Host &host);
 // For operators: every rule, whether it is offloaded, and why not.
 nlohmann::json report(const Plan &plan);
 
+// A rule of netfilter by its place and text; and what conditions mean, a text each.
+nlohmann::json origin_json(const Origin &origin);
+nlohmann::json conditions_json(std::uint8_t conditions);
+
 // What the plan is asked about, and what the conditions depend on.
 struct Packet {
     int family = 4;

@@ -20,6 +20,8 @@ const char *state_text(Origin::State state)
     return names[static_cast<int>(state)];
 }
 
+} // namespace
+
 nlohmann::json conditions_json(std::uint8_t conditions)
 {
     nlohmann::json out = nlohmann::json::array();
@@ -34,22 +36,26 @@ nlohmann::json conditions_json(std::uint8_t conditions)
     return out;
 }
 
-} // namespace
+nlohmann::json origin_json(const Origin &o)
+{
+    nlohmann::json out{{"family", family_text(o.family)},
+                       {"table", o.table},
+                       {"chain", o.chain},
+                       {"rule", o.text}};
+    if (o.number)
+        out["number"] = o.number;
+    if (o.handle)
+        out["handle"] = o.handle;
+    return out;
+}
 
 nlohmann::json report(const Plan &plan)
 {
     nlohmann::json rules = nlohmann::json::array();
     std::size_t counts[5] = {}, drops = 0, accepts = 0;
     for (const auto &o : plan.origins) {
-        nlohmann::json rule{{"family", family_text(o.family)},
-                            {"table", o.table},
-                            {"chain", o.chain},
-                            {"rule", o.text},
-                            {"state", state_text(o.state)}};
-        if (o.number)
-            rule["number"] = o.number;
-        if (o.handle)
-            rule["handle"] = o.handle;
+        nlohmann::json rule = origin_json(o);
+        rule["state"] = state_text(o.state);
         if (o.decisions)
             rule["decisions"] = o.decisions;
         if (o.conditions)
