@@ -35,6 +35,8 @@ public:
     // The verb ends in failure: prints the error, with a caret under the word at
     // fault if `input` is the text it is about; the command exits 1, or 2 for input.
     virtual void fail(const Error &error, const std::string &input = {}) = 0;
+    // The verb ends with an exit code of its own: for verbs that answer a question.
+    virtual void conclude(int exit_code) = 0;
 };
 
 // Rows as a table with aligned columns; the first row is the heading.

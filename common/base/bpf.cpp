@@ -180,6 +180,15 @@ Result<> MapSet::take_from(bpf_object *object)
     return Unit{};
 }
 
+Result<> MapSet::lend(const std::string &name, int fd)
+{
+    Fd own = duplicate(fd);
+    if (!own)
+        return sys_error("keep map " + name);
+    maps_.insert_or_assign(name, std::move(own));
+    return Unit{};
+}
+
 Result<> MapSet::carry() const
 {
     for (const auto &[name, old] : outgrown_) {

@@ -42,6 +42,9 @@ public:
     // After load: keeps the maps that the object created.
     Result<> take_from(bpf_object *object);
 
+    // Gives the objects a map of others, as one that this set has.
+    Result<> lend(const std::string &name, int fd);
+
     // Constants of the objects that are loaded with this set and the sets that share it:
     // a `const volatile __u32` of that name gets the value.
     void set_constant(const std::string &name, __u32 value) { constants_[name] = value; }

@@ -35,6 +35,13 @@ std::uint32_t next_id()
     return id ? id : ++last; // 0 is none
 }
 
+void set_lines(bpf::MapSet &maps, std::size_t lines, std::size_t cpus)
+{
+    maps.set_size("chain_match_flows", static_cast<__u32>(lines * cpus));
+    maps.set_size("chain_match_flows6", static_cast<__u32>(lines * cpus));
+    maps.set_constant("match_flow_lines", static_cast<__u32>(lines));
+}
+
 std::size_t cells_for(std::size_t bytes)
 {
     return (bytes + sizeof(match_cell) - 1) / sizeof(match_cell);
@@ -47,15 +54,20 @@ Result<> prepare(bpf::MapSet &maps, std::size_t bytes, std::size_t elements)
     auto cpus = bpf::possible_cpus();
     if (!cpus)
         return cpus.error();
-    const auto lines =
-        static_cast<__u32>(std::max(std::bit_floor(all_flow_lines / *cpus), least_flow_lines));
     static const auto seed = static_cast<__u32>(std::random_device()());
     maps.set_size("match_cells", static_cast<__u32>(1 + 2 * cells_for(bytes)));
     maps.set_size("match_sets", static_cast<__u32>(std::max<std::size_t>(elements, 1)));
-    maps.set_size("chain_match_flows", static_cast<__u32>(lines * *cpus));
-    maps.set_size("chain_match_flows6", static_cast<__u32>(lines * *cpus));
-    maps.set_constant("match_flow_lines", lines);
     maps.set_constant("match_flow_seed", seed);
+    set_lines(maps, std::max(std::bit_floor(all_flow_lines / *cpus), least_flow_lines), *cpus);
+    return Unit{};
+}
+
+Result<> remember_little(bpf::MapSet &maps)
+{
+    auto cpus = bpf::possible_cpus();
+    if (!cpus)
+        return cpus.error();
+    set_lines(maps, MATCH_FLOW_WAYS, *cpus);
     return Unit{};
 }
 

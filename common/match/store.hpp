@@ -16,6 +16,10 @@ namespace evnf::match
 // for rulesets of `bytes` each, and for `elements` of named sets.
 Result<> prepare(bpf::MapSet &maps, std::size_t bytes, std::size_t elements);
 
+// After prepare(): hardly any room for answers to remember, for a program that meets few
+// packets.
+Result<> remember_little(bpf::MapSet &maps);
+
 class Store
 {
 public:

@@ -76,6 +76,8 @@ public:
         report(error, message);
     }
 
+    void conclude(int code) override { exit_code = code; }
+
     // An error whose message shows its place already.
     void report(const Error &error, const std::string &message)
     {

@@ -11,6 +11,8 @@
 #include "abi/match.h"
 #include "base/net.hpp"
 #include "base/text.hpp"
+#include "vnfs/efw/cli_analysis.hpp"
+#include "vnfs/efw/cli_explain.hpp"
 #include "vnfs/efw/cli_offload.hpp"
 #include "vnfs/efw/cli_sets.hpp"
 #include "vnfs/efw/packet_line.hpp"
@@ -316,6 +318,8 @@ void add_verbs(CLI::App &app, Context &context)
     add_offload(*efw, context);
     add_log(*efw, context);
     add_set_verbs(*efw, context);
+    add_analysis_verbs(*efw, context);
+    add_explain_verb(*efw, context);
 }
 
 const cli::VerbsRegistration registration({"efw", add_verbs, set_files});

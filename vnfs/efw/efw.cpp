@@ -9,14 +9,15 @@
 
 #include "base/text.hpp"
 #include "efw.skel.h"
-#include "match/compile.hpp"
 #include "match/store.hpp"
+#include "vnfs/efw/explain/query.hpp"
 #include "vnfs/efw/offload/watcher.hpp"
 #include "vnfs/efw/offloaded.hpp"
 #include "vnfs/efw/section.hpp"
 #include "vnfs/efw/section_sets.hpp"
 #include "vnfs/efw/set_verbs.hpp"
 #include "vnfs/efw/sets.hpp"
+#include "vnfs/efw/tables.hpp"
 #include "vnfs/efw/worker.hpp"
 
 namespace evnf::efw
@@ -27,40 +28,6 @@ namespace
 
 using Skeleton = bpf::Skeleton<efw_bpf>;
 using Counters = bpf::PerCpuCounters<counter>;
-
-bool makes_copies(const Rule &rule)
-{
-    return rule.log_sample || rule.action == EFW_REJECT;
-}
-
-// What abi.h says of a rule.
-match_rule compiled(const SectionRule &from)
-{
-    match_rule out{.action = from.rule.action, .counter = from.counter};
-    if (const auto &limit = from.rule.limit) {
-        out.options = static_cast<__u16>(EFW_LIMITED | (limit->over ? EFW_OVER : 0) |
-                                         (limit->per_source ? EFW_PER_SOURCE : 0));
-        out.period = std::uint64_t{limit->seconds} * 1'000'000'000 / limit->packets;
-        out.number[0] = limit->burst;
-    }
-    if (makes_copies(from.rule))
-        out.options |= EFW_COPIED;
-    out.number[1] = from.rule.log_sample;
-    return out;
-}
-
-match_rule compiled(efw_action otherwise)
-{
-    return {.action = otherwise, .counter = default_counter};
-}
-
-match::Names names(const json &section)
-{
-    match::Names out{interfaces(), {}};
-    for (const auto &set : declared_sets(section))
-        out.sets[set.name] = set.number;
-    return out;
-}
 
 // Also for elements of sets that are others or smaller now: those are removed only when
 // nothing looks for them any more. The kernel's table takes a power of two anyway.
@@ -135,6 +102,23 @@ public:
     Result<> keep(const std::string &folder) override { return sets_.keep(folder); }
     Sets &sets() { return sets_; }
 
+    [[nodiscard]] Result<json> explain(const json &request) const
+    {
+        Live live{
+            {bpf_map__fd(skel_->maps.match_sets), bpf_map__fd(skel_->maps.match_set_lengths)}};
+        if (watcher_) {
+            live.lease = bpf_map__fd(skel_->maps.efw_offload);
+            live.links = bpf_map__fd(skel_->maps.efw_offload_links);
+        }
+        // The lease must be that of the plan: another one may have come meanwhile.
+        for (int attempts = 3;; --attempts) {
+            live.plan = plan_in_force();
+            auto out = efw::explain(section_, live, request);
+            if (!out || attempts == 1 || live.plan == plan_in_force())
+                return out;
+        }
+    }
+
     [[nodiscard]] json show(const json &section) const override
     {
         const std::scoped_lock lock(mutex_);
@@ -208,12 +192,11 @@ private:
     // Rules of efw's own first: they are the operator's word over netfilter's.
     Result<> put(const json &section)
     {
-        std::vector<match::Entry> rules;
+        const auto rules = ordered_rules(section);
         std::set<unsigned> counting;
         PacketLog::Rules logged;
         bool rejects = false;
-        for (const auto &r : ordered_rules(section)) {
-            rules.push_back({r.rule.match, compiled(r)});
+        for (const auto &r : rules) {
             counting.insert(r.counter);
             if (r.rule.log_sample)
                 logged[r.counter] = {r.id, r.rule.name};
@@ -222,9 +205,7 @@ private:
         if (rejects)
             if (auto r = prepare_answers(); !r)
                 return r;
-        for (auto &decision : offloaded_.entries())
-            rules.push_back(std::move(decision));
-        auto tables = match::compile(rules, compiled(default_action(section)), names(section));
+        auto tables = tables_of(rules, offloaded_.entries(), section);
         if (!tables)
             return tables.error();
         for (const unsigned counter : counting)
@@ -236,6 +217,12 @@ private:
             return r;
         counting_ = std::move(counting);
         return offloaded_.settle();
+    }
+
+    [[nodiscard]] std::shared_ptr<const offload::Plan> plan_in_force() const
+    {
+        const std::scoped_lock lock(mutex_);
+        return offloaded_.in_force();
     }
 
     [[nodiscard]] json offload_json() const
@@ -359,11 +346,23 @@ Sets &sets_of(FastPath &fast_path)
     return static_cast<EfwFastPath &>(fast_path).sets();
 }
 
+Result<json> explain_packets(FastPath &fast_path, const Request &request)
+{
+    return static_cast<EfwFastPath &>(fast_path).explain(request.body);
+}
+
+std::vector<LiveRoute> live_routes()
+{
+    auto out = set_routes(sets_of);
+    out.push_back({"POST", "/explain", explain_packets});
+    return out;
+}
+
 const VnfType type{.name = "efw",
                    .descriptor = {.drops = true, .has_rules = true, .copies = true, .cost_ns = 37},
                    .reasons = {EFW_REASONS(EVNF_REASON_ROW)},
                    .routes = section_routes(),
-                   .live = set_routes(sets_of),
+                   .live = live_routes(),
                    .check = check_section,
                    .diff = diff_sections,
                    .load = load,

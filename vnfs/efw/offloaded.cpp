@@ -22,20 +22,22 @@ void Offloaded::plan(std::shared_ptr<const offload::Plan> next)
     half_ ^= 1;
 }
 
-std::vector<match::Entry> Offloaded::entries() const
+std::vector<match::Entry> entries_of(const offload::Plan &plan, std::uint32_t counter)
 {
     std::vector<match::Entry> out;
-    if (!plan_)
-        return out;
-    for (std::size_t i = 0; i < plan_->decisions.size(); ++i) {
-        const auto &d = plan_->decisions[i];
+    for (const auto &d : plan.decisions) {
         match_rule rule{};
         rule.action = d.rule.action;
         rule.options = static_cast<__u16>(EFW_OFFLOADED | d.conditions << EFW_CONDITIONS_SHIFT);
-        rule.counter = counter_of(half_, i);
+        rule.counter = counter++;
         out.push_back({d.rule.match, rule});
     }
     return out;
+}
+
+std::vector<match::Entry> Offloaded::entries() const
+{
+    return plan_ ? entries_of(*plan_, counter_of(half_, 0)) : std::vector<match::Entry>();
 }
 
 // A rule that stands several times in a chain counts as one.

@@ -15,6 +15,9 @@
 namespace evnf::efw
 {
 
+// A plan's decisions as rules, in order, the first of which counts in that counter.
+std::vector<match::Entry> entries_of(const offload::Plan &plan, std::uint32_t counter);
+
 class Offloaded
 {
 public:
@@ -24,6 +27,7 @@ public:
 
     // The next plan, or none; its decisions count where those of the one before do not.
     void plan(std::shared_ptr<const offload::Plan> next);
+    [[nodiscard]] std::shared_ptr<const offload::Plan> in_force() const { return plan_; }
     // Its decisions, in order.
     [[nodiscard]] std::vector<match::Entry> entries() const;
     // To be called when the tables with the plan are in force, and no packet meets the ones

@@ -176,7 +176,7 @@ private:
             return route(w);
         case Stage::Kind::delivered:
         case Stage::Kind::forwarded:
-            end(w, Fate::accept, w.last);
+            end(w, Fate::accept, w.last, w.last == no_origin ? "no chain has anything for it" : "");
             return false;
         }
         return false;
@@ -296,7 +296,7 @@ private:
             if (const auto *state = std::get_if<HasCtState>(&s)) {
                 if (course_.nat && state->states & (CT_SNAT | CT_DNAT) &&
                     w.states & ~state->states & whole_states)
-                    return assume(w, rule, i, "whether its connection has NAT");
+                    return assume(w, rule, i, "the NAT of its connection");
                 if (!(w.states & state->states))
                     return true;
                 if (w.states & ~state->states)
@@ -349,11 +349,11 @@ private:
     bool assume(Walk &w, const CourseRule &rule, std::size_t at, const std::string &what)
     {
         const Origin &o = origins_[rule.origin];
-        const std::string of = what + ", of rule " + std::to_string(o.number) + " of " + o.chain +
-                               " (table " + o.table + ")";
+        const std::string of = what + " (rule " + std::to_string(o.number) + " of " + o.chain +
+                               ", table " + o.table + ")";
         Walk yes = w;
-        yes.assuming.push_back("matches: " + of);
-        w.assuming.push_back("does not match: " + of);
+        yes.assuming.push_back("it matches " + of);
+        w.assuming.push_back("it does not match " + of);
         if (meet(yes, rule, at + 1))
             walk(std::move(yes));
         return true;

@@ -26,25 +26,6 @@ std::uint64_t now_ns()
            static_cast<std::uint64_t>(t.tv_nsec);
 }
 
-// Whether XDP programs can read the generation of nftables: see offload.h.
-bool kernel_shows_generation()
-{
-    btf *types = btf__load_vmlinux_btf();
-    if (!types)
-        return false;
-    bool shown = false;
-    const int id = btf__find_by_name_kind(types, "netns_nftables", BTF_KIND_STRUCT);
-    if (id >= 0 && btf__find_by_name_kind(types, "bpf_cast_to_kern_ctx", BTF_KIND_FUNC) >= 0) {
-        const btf_type *type = btf__type_by_id(types, static_cast<__u32>(id));
-        const btf_member *member = btf_members(type);
-        for (int i = 0; i < btf_vlen(type); ++i)
-            shown = shown ||
-                    std::string_view("base_seq") == btf__name_by_offset(types, member[i].name_off);
-    }
-    btf__free(types);
-    return shown;
-}
-
 Result<std::vector<Link>> read_links()
 {
     auto rtnl = Rtnl::open();
@@ -67,6 +48,24 @@ Result<Host> host_of(const std::vector<Link> &links)
 }
 
 } // namespace
+
+bool kernel_shows_generation()
+{
+    btf *types = btf__load_vmlinux_btf();
+    if (!types)
+        return false;
+    bool shown = false;
+    const int id = btf__find_by_name_kind(types, "netns_nftables", BTF_KIND_STRUCT);
+    if (id >= 0 && btf__find_by_name_kind(types, "bpf_cast_to_kern_ctx", BTF_KIND_FUNC) >= 0) {
+        const btf_type *type = btf__type_by_id(types, static_cast<__u32>(id));
+        const btf_member *member = btf_members(type);
+        for (int i = 0; i < btf_vlen(type); ++i)
+            shown = shown ||
+                    std::string_view("base_seq") == btf__name_by_offset(types, member[i].name_off);
+    }
+    btf__free(types);
+    return shown;
+}
 
 Result<std::unique_ptr<Watcher>> Watcher::start(const bpf::MapSet &maps, Put put)
 {

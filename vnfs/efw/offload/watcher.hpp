@@ -29,6 +29,9 @@
 namespace evnf::efw::offload
 {
 
+// Whether XDP programs can read the generation of nftables: see offload.h.
+bool kernel_shows_generation();
+
 class Watcher
 {
 public:

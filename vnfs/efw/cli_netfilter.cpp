@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "vnfs/efw/cli_netfilter.hpp"
+
+namespace evnf::efw
+{
+
+namespace
+{
+
+using nlohmann::json;
+
+std::string str(const json &value)
+{
+    return value.get<std::string>();
+}
+
+// Verdict and rule, in one line.
+std::string verdict_line(const json &judged)
+{
+    std::string out = str(judged["verdict"]);
+    if (judged.contains("rule"))
+        out += " by " + origin_text(judged["rule"]);
+    if (judged.contains("because"))
+        out += ": " + str(judged["because"]);
+    return out + "\n";
+}
+
+} // namespace
+
+std::string origin_text(const json &origin)
+{
+    const std::string number = origin.contains("number") ? "rule " + origin["number"].dump() : "";
+    return (number.empty() ? "the policy" : number) + " of " + str(origin["family"]) + " " +
+           str(origin["table"]) + " " + str(origin["chain"]) +
+           (number.empty() ? "" : ": " + str(origin["rule"]));
+}
+
+std::string netfilter_text(const json &judged)
+{
+    if (!judged.contains("cases"))
+        return "netfilter: " + verdict_line(judged);
+    std::string out = "netfilter: it depends\n";
+    for (const auto &c : judged["cases"]) {
+        out += "  ";
+        for (const auto &what : c["assuming"])
+            out += (&what == &c["assuming"].front() ? "if " : " and ") + str(what);
+        out += "\n    " + verdict_line(c);
+    }
+    return out + (judged["complete"] == true ? "" : "  and there are more cases\n");
+}
+
+} // namespace evnf::efw
