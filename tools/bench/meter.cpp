@@ -58,9 +58,12 @@ Result<Meter> Meter::prepare(std::shared_ptr<Program> subject, const Traffic &tr
         return std::move(r).context("put the program behind rewind").error();
 
     Meter meter(*std::move(rewind), std::move(subject), traffic);
-    if (meter.subject_ && meter.subject_->connections())
+    if (meter.subject_ && meter.subject_->connections()) {
         if (auto r = meter.each_flow_once(tcp_syn); !r)
             return r.error();
+        if (auto r = meter.subject_->answer_all(); !r)
+            return r.error();
+    }
     if (auto r = meter.each_flow_once(tcp_ack); !r)
         return r.error();
     if (auto r = meter.check(); !r)
@@ -127,11 +130,10 @@ Result<> Meter::check() const
         return Unit{};
     if (auto r = subject_->check(); !r)
         return r;
-    // More would mean that packets of established connections were placed anew.
-    const auto placed = subject_->connections();
-    if (placed && *placed != traffic_.flows)
-        return Error{.what = "elb placed " + std::to_string(*placed) + " connections instead of " +
-                             std::to_string(traffic_.flows)};
+    const auto established = subject_->connections();
+    if (established && *established != traffic_.flows)
+        return Error{.what = "elb established " + std::to_string(*established) +
+                             " connections instead of " + std::to_string(traffic_.flows)};
     return Unit{};
 }
 

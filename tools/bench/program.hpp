@@ -20,7 +20,9 @@ public:
     [[nodiscard]] virtual unsigned verdict() const = 0;
     // Whether so many packets have taken it since the program was loaded.
     [[nodiscard]] virtual Result<> check_all_went(std::uint64_t packets) const = 0;
-    // How many connections it has placed; none if it places none.
+    // Lets the servers answer what has opened connections.
+    [[nodiscard]] virtual Result<> answer_all() { return Unit{}; }
+    // How many connections it has established; none if it places none.
     [[nodiscard]] virtual std::optional<std::uint64_t> connections() const { return {}; }
 
     // Several meters may send to one program.

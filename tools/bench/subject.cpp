@@ -13,6 +13,7 @@
 #include "forward.skel.h"
 #include "linked.skel.h"
 #include "root.skel.h"
+#include "vnfs/elb/abi.h"
 
 namespace evnf::bench
 {
@@ -214,6 +215,25 @@ Result<> Subject::check_all_went(std::uint64_t packets) const
     return Unit{};
 }
 
+Result<> Subject::answer_all()
+{
+    for (const auto &loaded : stages_) {
+        if (loaded.stage.vnf != "elb")
+            continue;
+        auto openings = bpf::Map<flow_key, elb_opening>::bind(loaded.maps ? *loaded.maps : maps_,
+                                                              "elb_openings");
+        if (!openings)
+            return openings.error();
+        for (const auto &key : openings->keys())
+            if (auto opening = openings->get(key)) {
+                opening->answered = 1;
+                if (auto r = openings->put(key, *opening); !r)
+                    return r;
+            }
+    }
+    return Unit{};
+}
+
 std::optional<std::uint64_t> Subject::connections() const
 {
     std::optional<std::uint64_t> placed;
@@ -223,7 +243,7 @@ std::optional<std::uint64_t> Subject::connections() const
         const json shown = loaded.fast_path->show(loaded.section);
         placed = placed.value_or(0);
         for (const auto &backend : shown["service"][0]["backends"])
-            *placed += backend["connections"].get<std::uint64_t>();
+            *placed += backend["established"].get<std::uint64_t>();
     }
     return placed;
 }

@@ -41,6 +41,7 @@ public:
     [[nodiscard]] int entry() const override { return entry_; }
     [[nodiscard]] unsigned verdict() const override { return verdict_; }
     [[nodiscard]] Result<> check_all_went(std::uint64_t packets) const override;
+    [[nodiscard]] Result<> answer_all() override;
     [[nodiscard]] std::optional<std::uint64_t> connections() const override;
     // Every packet counter of every slot.
     [[nodiscard]] std::vector<counter> counters() const;

@@ -36,8 +36,9 @@ json efw_section(unsigned rules)
 
 json elb_section(unsigned flows)
 {
-    // Two entries for each connection. An LRU map forgets some before it is quite full.
-    const unsigned entries = std::bit_ceil(std::max(4096U, 3 * flows));
+    // Those that are opening have room for half as many, in a map that forgets some before
+    // it is quite full.
+    const unsigned connections = std::bit_ceil(std::max(4096U, 3 * flows));
     json backends = json::array();
     for (const auto &address : backend_addresses)
         backends.push_back({{"address", address}, {"port", 8080}});
@@ -45,7 +46,7 @@ json elb_section(unsigned flows)
                        {"port", 80},
                        {"protocol", "tcp"},
                        {"backends", std::move(backends)}};
-    return {{"connections", entries}, {"service", json::array({service})}};
+    return {{"connections", connections}, {"service", json::array({service})}};
 }
 
 } // namespace evnf::bench

@@ -142,12 +142,23 @@ static __always_inline bool conn_ended(const struct flow_key *key, const struct 
     return other && other->flags;
 }
 
-static __always_inline void conn_forget(const struct flow_key *key, const struct elb_conn *c)
+/* Forgets the connection of a client's packet that opens one, if it has ended: another has
+ * its ports now. Gives whether it has. A global function: the stack of its own is for few
+ * packets, as of the next ones. */
+__noinline int conn_is_over(struct pkt *p)
 {
-    struct flow_key back = conn_back(key, c);
+    struct flow_key back;
+    struct elb_conn *c;
 
+    if (!p)
+        return 0;
+    c = bpf_map_lookup_elem(&elb_conns, &p->flow);
+    if (!c || !conn_ended(&p->flow, c))
+        return 0;
+    back = conn_back(&p->flow, c);
     bpf_map_delete_elem(&elb_conns, &back);
-    bpf_map_delete_elem(&elb_conns, key);
+    bpf_map_delete_elem(&elb_conns, &p->flow);
+    return 1;
 }
 
 /* The client's flow of which a backend's packet (`f`) is the answer, as far as it is
@@ -218,33 +229,38 @@ static __always_inline bool opening_is_done(struct frame_ctx *ctx, const struct 
 
 /* Makes an opening connection an established one. A full table leaves it as it is: it goes
  * on, but may be forgotten before others. */
-static __always_inline void conn_establish(const struct pkt *p, const struct elb_opening *o)
+__noinline int conn_establish(struct pkt *p, struct elb_opening *o)
 {
-    struct elb_conn there = {.addr = o->addr,
-                             .port = o->port,
-                             .backend = o->backend,
-                             .rewrite = ELB_TO_BACKEND,
-                             .seen = elb_now()};
-    struct elb_conn back_conn = {.addr = p->flow.daddr,
-                                 .port = p->flow.dport,
-                                 .backend = o->backend,
-                                 .rewrite = ELB_TO_CLIENT,
-                                 .seen = there.seen};
-    struct flow_key back = flow_back(&p->flow);
+    struct elb_conn conn = {.seen = elb_now()};
     struct elb_backend_counter *c;
-    __u32 backend = o->backend;
+    struct flow_key back;
+    __u32 backend;
 
+    if (!p)
+        return 0;
+    if (!o)
+        return 0;
+    backend = o->backend;
+    back = flow_back(&p->flow);
     back.saddr = o->addr;
     back.sport = o->port;
-    if (bpf_map_update_elem(&elb_conns, &back, &back_conn, BPF_ANY))
-        return;
-    if (bpf_map_update_elem(&elb_conns, &p->flow, &there, BPF_ANY)) {
+    conn.backend = o->backend;
+    conn.addr = p->flow.daddr;
+    conn.port = p->flow.dport;
+    conn.rewrite = ELB_TO_CLIENT;
+    if (bpf_map_update_elem(&elb_conns, &back, &conn, BPF_ANY))
+        return 0;
+    conn.addr = o->addr;
+    conn.port = o->port;
+    conn.rewrite = ELB_TO_BACKEND;
+    if (bpf_map_update_elem(&elb_conns, &p->flow, &conn, BPF_ANY)) {
         bpf_map_delete_elem(&elb_conns, &back);
-        return;
+        return 0;
     }
     c = bpf_map_lookup_elem(&elb_backend_counters, &backend);
     if (c)
         c->established++;
     bpf_map_delete_elem(&elb_openings, &p->flow);
     bpf_map_delete_elem(&elb_openings, &back);
+    return 0;
 }

@@ -88,14 +88,24 @@ static __always_inline bool is_shared(const struct pkt *p, const struct elb_slot
     return owner && owner->shared;
 }
 
-/* Places a new connection: gives NEXT and fills `t`, or why not. `known` is the entry that
- * there is for this flow: a SYN sent again is the same connection. */
-static __always_inline __u32 place(struct pkt *p, void *slots, const struct elb_opening *known,
-                                   struct elb_target *t)
+/* Places a new connection by the slots of index `service`: gives NEXT and fills `t`, or why
+ * not. `known` is the entry that there is for this flow: a SYN sent again is the same
+ * connection. */
+__noinline __u32 place(struct pkt *p, __u32 service, struct elb_opening *known,
+                       struct elb_target *t)
 {
-    struct flow_key back = flow_back(&p->flow);
-    __u32 hash = flow_hash(&p->flow);
+    void *slots = bpf_map_lookup_elem(&elb_slots, &service);
+    struct flow_key back;
+    __u32 hash;
 
+    if (!slots)
+        return ELB_SLOW_NO_BACKEND;
+    if (!p)
+        return ELB_SLOW_NO_BACKEND;
+    if (!t)
+        return ELB_SLOW_NO_BACKEND;
+    back = flow_back(&p->flow);
+    hash = flow_hash(&p->flow);
     for (int i = 0; i < ELB_TRIES; i++) {
         __u32 at = hash & (ELB_SLOTS - 1);
         struct elb_slot *slot = bpf_map_lookup_elem(slots, &at);
@@ -173,6 +183,24 @@ static __always_inline void opening_goes_on(struct frame_ctx *ctx, struct pkt *p
         o->flags |= seen_flags(p);
 }
 
+/* Whether a packet is a backend's answer to an opening connection: then `t` is its service. */
+__noinline int answers(struct frame_ctx *ctx, struct pkt *p, struct elb_target *t)
+{
+    struct elb_opening *o;
+    struct flow_key client;
+
+    if (!p)
+        return 0;
+    if (!t)
+        return 0;
+    o = opening_answered(&p->flow, &client);
+    if (!o)
+        return 0;
+    opening_answer(ctx, p, o);
+    *t = (struct elb_target){client.daddr, client.dport, o->backend, ELB_TO_CLIENT};
+    return 1;
+}
+
 STAGE(elb)
 {
     struct elb_service_key key = {
@@ -183,17 +211,15 @@ STAGE(elb)
     };
     struct elb_service *service;
     struct elb_opening *opening;
-    struct flow_key client;
     struct elb_target t;
     struct elb_conn *c;
-    __u32 index, reason;
-    void *slots;
+    __u32 reason;
 
     if (p->l4 != PKT_L4_PORTS || p->frag != PKT_FRAG_NONE || (p->flags & PKT_F_RTHDR))
         return without_ports(ctx, p);
 
     c = bpf_map_lookup_elem(&elb_conns, &p->flow);
-    if (c && !(opens(p) && c->rewrite == ELB_TO_BACKEND && conn_ended(&p->flow, c))) {
+    if (c && !(opens(p) && c->rewrite == ELB_TO_BACKEND && conn_is_over(p))) {
         conn_seen(p, c);
         t = (struct elb_target){c->addr, c->port, c->backend, c->rewrite};
         return rewrite(ctx, p, &t);
@@ -206,27 +232,17 @@ STAGE(elb)
         return rewrite(ctx, p, &t);
     }
     service = bpf_map_lookup_elem(&elb_services, &key);
+    __builtin_memset(&t, 0, sizeof(t));
     if (!service) {
-        struct elb_opening *answered = opening_answered(&p->flow, &client);
-
-        if (answered) {
-            opening_answer(ctx, p, answered);
-            t = (struct elb_target){client.daddr, client.dport, answered->backend, ELB_TO_CLIENT};
+        if (answers(ctx, p, &t))
             return rewrite(ctx, p, &t);
-        }
         if (!opening)
             return NEXT;
         opening_goes_on(ctx, p, opening, &t);
         return rewrite(ctx, p, &t);
     }
 
-    index = service->index;
-    slots = bpf_map_lookup_elem(&elb_slots, &index);
-    if (!slots)
-        return ELB_SLOW_NO_BACKEND;
-    if (c) /* it has ended: another has its ports now */
-        conn_forget(&p->flow, c);
-    reason = place(p, slots, opening, &t);
+    reason = place(p, service->index, opening, &t);
     return reason == NEXT ? rewrite(ctx, p, &t) : reason;
 }
 

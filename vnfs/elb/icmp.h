@@ -81,14 +81,17 @@ static __always_inline __u64 icmp_rewrite_quoted(struct frame_ctx *ctx, const st
     return delta;
 }
 
-/* An ICMP error with PKT_F_QUOTED. */
-static __always_inline __u32 icmp_error(struct frame_ctx *ctx, struct pkt *p)
+/* An ICMP error with PKT_F_QUOTED; gives the stage's reason. A global function, as
+ * conn_establish(). */
+__noinline __u32 icmp_error(struct frame_ctx *ctx, struct pkt *p)
 {
     struct elb_target t;
     struct ip_addr *addr;
     __u64 addr_delta, delta;
     __u16 *csum;
 
+    if (!p)
+        return NEXT;
     if (p->quoted_l4 != PKT_L4_PORTS || p->frag != PKT_FRAG_NONE ||
         !same_addr(&p->flow.daddr, &p->quoted.saddr) || !icmp_target(p, &t))
         return NEXT;
