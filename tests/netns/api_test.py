@@ -69,6 +69,12 @@ CALLS = [
     ("get", "/v1/config", None, 200),
     ("get", "/v1/efw", None, 200),
     ("get", "/v1/elb", None, 200),
+    ("get", "/v1/elb/connections", None, 200),
+    ("get", "/v1/elb/connections?client=x", None, 400),
+    ("get", "/v1/elb/connections?instance=none", None, 404),
+    ("post", "/v1/elb/connections/flush", {"service": "192.0.2.10:80"}, 200),
+    ("post", "/v1/elb/connections/flush", {"server": "192.0.2.10:80"}, 400),
+    ("post", "/v1/elb/connections/flush?instance=none", {}, 404),
     ("get", "/v1/efw/log", None, 200),
     ("get", "/v1/efw/log?instance=none", None, 404),
     ("get", "/v1/openapi.json", None, 200),
@@ -121,7 +127,7 @@ class ApiTest(LabCase):
             words += ["-d", body if isinstance(body, str) else json.dumps(body)]
         endless = path.startswith(("/v1/trace", "/v1/efw/log"))
         if endless:
-            words += ["-m", "1"]
+            words += ["-m", "4"]  # to watch, programs are loaded first
         text, status = self.lab.run(words, check=not endless).stdout.rsplit("\n", 1)
         return int(status), text
 

@@ -74,7 +74,7 @@ class ErrorsTest(LabCase):
         self.assertIn("cannot be balanced", self.refused(2, "elb", "service", "add", "icmp", VIP))
 
     def test_usage(self):
-        self.assertEqual(self.refused(2, "efw"), "evnf: 'efw' needs a command: rule, offload, log, set\n")
+        self.assertTrue(self.refused(2, "efw").startswith("evnf: 'efw' needs a command: rule, "))
         self.assertIn("'nonsense' is not a command of 'evnf': status,", self.refused(2, "nonsense"))
         self.assertIn("ID", self.refused(2, "efw", "rule", "del"))
 

@@ -164,6 +164,25 @@ class LifecycleTest(LabCase):
         self.lab.start_daemon()
         self.assertEqual(say("three"), "three")
 
+    def test_connections_are_listed_and_forgotten(self):
+        self.begin()
+        self.echo(self.lab.servers[0], "tcp", 7000)
+        say = self.talk("tcp", VIP, 7000)
+        self.assertEqual(say("one"), "one")
+        shown = self.lab.evnf_json("elb", "conn", "list", "--service", f"{VIP}:7000")
+        self.assertEqual([(c["service"], c["backend"], c["state"]) for c in shown],
+                         [(f"{VIP}:7000", "10.0.11.2:7000", "established")])
+        client = shown[0]["client"].split(":")[0]
+        self.assertIn(f"{VIP}:7000", self.lab.evnf("elb", "conn", "list", "--client",
+                                                   client).stdout)
+        self.assertEqual(self.lab.evnf_json("elb", "conn", "list", "--backend", "10.9.9.9:1"), [])
+        done = self.lab.evnf("elb", "conn", "flush", "--backend", "10.0.11.2:7000")
+        self.assertEqual(done.stdout, "1 connections forgotten\n")
+        self.assertEqual(self.lab.evnf_json("elb", "conn", "list"), [])
+        self.assertEqual(say("two"), "two")  # its one backend is the one that it had
+        self.assertEqual(say("three"), "three")
+        self.assertEqual(len(self.lab.evnf_json("elb", "conn", "list")), 1)
+
     def test_restart_keeps_rules_and_counters(self):
         self.begin()
         self.curl(f"http://{VIP}/")

@@ -7,6 +7,7 @@
 
 #include "base/net.hpp"
 #include "base/text.hpp"
+#include "vnfs/elb/cli_conns.hpp"
 
 namespace evnf::elb
 {
@@ -230,6 +231,7 @@ void add_verbs(CLI::App &app, Context &context)
     backend->add_subcommand("list", "Show the backends, with counts")->callback([&context] {
         list(context, true);
     });
+    add_conn_verbs(*elb, context);
 }
 
 const cli::VerbsRegistration registration({"elb", add_verbs});

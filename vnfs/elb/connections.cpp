@@ -84,24 +84,58 @@ Result<> Connections::tick(std::chrono::steady_clock::time_point now, const Time
     return Unit{};
 }
 
+Result<Connections::Batch> Connections::read(std::optional<std::uint32_t> from) const
+{
+    Batch out{std::vector<flow_key>(batch), std::vector<elb_conn>(batch), {}};
+    __u32 n = batch, next = 0;
+    if (bpf_map_lookup_batch(table_.fd(), from ? &*from : nullptr, &next, out.keys.data(),
+                             out.conns.data(), &n, nullptr) == 0)
+        out.next = next;
+    else if (errno != ENOENT) // the end
+        return sys_error("read the connections");
+    out.keys.resize(n);
+    out.conns.resize(n);
+    return out;
+}
+
 Result<bool> Connections::sweep_batch(const Timeouts &timeouts, std::uint32_t clock)
 {
-    std::vector<flow_key> keys(batch);
-    std::vector<elb_conn> conns(batch);
-    __u32 n = batch, next = 0;
-    const bool failed = bpf_map_lookup_batch(table_.fd(), at_ ? &*at_ : nullptr, &next, keys.data(),
-                                             conns.data(), &n, nullptr) != 0;
-    if (failed && errno != ENOENT) // the end
-        return sys_error("read the connections");
-    for (__u32 i = 0; i < n; ++i)
-        look_at(keys[i], conns[i], timeouts, clock);
-    if (!failed) {
-        at_ = next;
+    const auto read_now = read(at_);
+    if (!read_now)
+        return read_now.error();
+    for (std::size_t i = 0; i < read_now->keys.size(); ++i)
+        look_at(read_now->keys[i], read_now->conns[i], timeouts, clock);
+    at_ = read_now->next;
+    if (at_)
         return false;
-    }
-    at_.reset();
     active_ = std::exchange(found_, {});
     return true;
+}
+
+Result<Connections::Page> Connections::page(std::uint32_t from) const
+{
+    const auto got = read(from ? std::optional(from) : std::nullopt);
+    if (!got)
+        return got.error();
+    Page out{{}, got->next};
+    for (std::size_t i = 0; i < got->keys.size(); ++i)
+        if (got->conns[i].rewrite == ELB_TO_BACKEND)
+            out.connections.push_back(
+                {got->keys[i], got->conns[i], table_.get(key_back(got->keys[i], got->conns[i]))});
+    return out;
+}
+
+void Connections::forget(const Known &connection)
+{
+    table_.erase(key_back(connection.flow, connection.there));
+    table_.erase(connection.flow);
+}
+
+std::uint32_t Connections::silent(const Known &connection) const
+{
+    const std::uint32_t clock = clock_.get(0).value_or(0);
+    const std::uint32_t there = clock - connection.there.seen;
+    return connection.back ? std::min(there, clock - connection.back->seen) : there;
 }
 
 // Both directions go together, and only if neither has had a packet.

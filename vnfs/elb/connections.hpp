@@ -37,6 +37,24 @@ public:
     // By backend, as the last pass has found them.
     [[nodiscard]] const std::map<unsigned, std::size_t> &active() const { return active_; }
 
+    // One, from the client's side.
+    struct Known {
+        flow_key flow;
+        elb_conn there;
+        std::optional<elb_conn> back;
+    };
+    // A part of them, in no order, and where the next begins, if there is one. Who starts at 0
+    // and goes on until the end gets each that was there all the time.
+    struct Page {
+        std::vector<Known> connections;
+        std::optional<std::uint32_t> next;
+    };
+    [[nodiscard]] Result<Page> page(std::uint32_t from) const;
+    // Packets of it that still come are placed as those of a new one.
+    void forget(const Known &connection);
+    // Seconds since its last packet in either direction.
+    [[nodiscard]] std::uint32_t silent(const Known &connection) const;
+
     static constexpr unsigned ticks_of_pass = 40;
 
 private:
@@ -49,6 +67,12 @@ private:
           size_(size)
     {
     }
+    struct Batch {
+        std::vector<flow_key> keys;
+        std::vector<elb_conn> conns;
+        std::optional<std::uint32_t> next;
+    };
+    [[nodiscard]] Result<Batch> read(std::optional<std::uint32_t> from) const;
     // True at the end of the table.
     Result<bool> sweep_batch(const Timeouts &timeouts, std::uint32_t clock);
     void look_at(const flow_key &key, const elb_conn &conn, const Timeouts &timeouts,

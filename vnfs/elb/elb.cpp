@@ -8,6 +8,7 @@
 
 #include "base/log.hpp"
 #include "elb.skel.h"
+#include "vnfs/elb/conn_verbs.hpp"
 #include "vnfs/elb/connections.hpp"
 #include "vnfs/elb/section.hpp"
 
@@ -175,6 +176,8 @@ public:
             }
         return out;
     }
+
+    Connections &connections() { return connections_; }
 
 private:
     [[nodiscard]] std::size_t active(unsigned backend) const
@@ -411,6 +414,9 @@ const VnfType type{.name = "elb",
                                   .cost_ns = 44},
                    .reasons = {ELB_REASONS(EVNF_REASON_ROW)},
                    .routes = section_routes(),
+                   .live = connection_routes([](FastPath &f) -> Connections & {
+                       return static_cast<ElbFastPath &>(f).connections();
+                   }),
                    .check = check_section,
                    .diff = diff_sections,
                    .load = load,
