@@ -58,6 +58,55 @@ TEST_CASE("a section that is wrong is refused at the place")
     CHECK(refusal(icmp) == "/service/0/protocol: 'icmp' cannot be balanced: tcp or udp");
 }
 
+TEST_CASE("what is asked of backends stays as it was given, at each level")
+{
+    json j = section({backend("10.0.0.1"), backend("10.0.0.2")});
+    j["health"] = {{"type", "http"}, {"interval", 5}, {"panic", 40}};
+    j["feedback"] = {{"indices", {{{"preset", "cpu"}}}}};
+    j["service"][0]["health"] = {{"path", "/ready"}};
+    j["service"][0]["backends"][1]["backup"] = true;
+    j["service"][0]["backends"][1]["health"] = {{"type", "none"}};
+    j["service"][0]["backends"][1]["feedback"] = {{"gain", 1}};
+    const json checked = *check_section(j, nullptr);
+    CHECK(*check_section(checked, checked) == checked);
+    const auto watched = watched_of(checked);
+    CHECK(watched[0].name == "tcp 192.0.2.10:80");
+    CHECK(watched[0].panic == 40);
+    CHECK(watched[0].backends[0].health.path == "/ready");
+    CHECK(watched[0].backends[0].health.interval == 5);
+    CHECK_FALSE(watched[0].backends[0].backup);
+    CHECK(watched[0].backends[1].backup);
+    CHECK(watched[0].backends[1].health.type == HealthSettings::Type::none);
+    CHECK(watched[0].backends[1].feedback.gain == 1);
+    CHECK(watched[0].backends[1].feedback.indices.size() == 1);
+    CHECK(
+        diff_sections(*check_section(section({backend("10.0.0.1"), backend("10.0.0.2")}), nullptr),
+                      checked) ==
+        std::vector<std::string>{
+            R"(+ elb health {"interval":5,"panic":40,"type":"http"})",
+            R"(+ elb feedback {"indices":[{"preset":"cpu"}]})",
+            R"(+ elb backend tcp 192.0.2.10:80 10.0.0.2:80 health {"type":"none"})",
+            R"(+ elb backend tcp 192.0.2.10:80 10.0.0.2:80 feedback {"gain":1})",
+            R"(+ elb backend tcp 192.0.2.10:80 10.0.0.2:80 backup true)",
+            R"(+ elb service tcp 192.0.2.10:80 health {"path":"/ready"})"});
+
+    auto wrong = [&](const std::string &pointer, const json &value) {
+        json changed = j;
+        changed[json::json_pointer(pointer)] = value;
+        return refusal(changed);
+    };
+    CHECK(wrong("/health/fall", 0).starts_with("/health/fall: "));
+    CHECK(wrong("/service/0/health/fall", 0).starts_with("/service/0/health/fall: "));
+    CHECK(wrong("/service/0/backends/1/health/panic", 5)
+              .starts_with("/service/0/backends/1/health/panic: "));
+    CHECK(wrong("/service/0/backends/0/feedback", json{{"hold", -1}})
+              .starts_with("/service/0/backends/0/feedback/hold: "));
+    CHECK(wrong("/service/0/backends/1/backup", 1) ==
+          "/service/0/backends/1/backup: backup is true or false");
+    CHECK(wrong("/service/0/health/type", "script") ==
+          "/service/0/backends/0: a check by script needs a command");
+}
+
 TEST_CASE("a backend keeps its id while it stays; an id is not soon given again")
 {
     const json first = *check_section(section({backend("10.0.0.1"), backend("10.0.0.2")}), nullptr);

@@ -73,7 +73,7 @@ std::vector<std::uint16_t> slots_of(const Service &s)
 {
     std::vector<Weighted> weighted;
     for (const auto &b : s.backends)
-        weighted.push_back({b.endpoint, b.weight});
+        weighted.push_back({b.endpoint, b.effective});
     return fill_slots(weighted);
 }
 

@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // elb's configuration section:
-//   {"connections": 131072, "next_id": 2,
-//    "service": [{"address": "192.0.2.10", "port": 80, "protocol": "tcp",
-//                 "backends": [{"id": 0, "address": "10.0.2.11", "port": 80, "weight": 2}, …]}]}
+//   {"connections": 131072, "next_id": 2, "health": {…}, "feedback": {…},
+//    "service": [{"address": "192.0.2.10", "port": 80, "protocol": "tcp", "health": {…}, …,
+//                 "backends": [{"id": 0, "address": "10.0.2.11", "port": 80, "weight": 2,
+//                               "backup": true, "health": {…}, "feedback": {…}}, …]}]}
+// "backup", "health" and "feedback" may be missing; the tables are as they were given.
 #pragma once
 
 #include <string>
 #include <vector>
 
+#include "vnfs/elb/feedback/settings.hpp"
+#include "vnfs/elb/health/settings.hpp"
 #include "vnfs/elb/slots.hpp"
 #include "vnfs/vnf.hpp"
 
@@ -17,7 +21,8 @@ namespace evnf::elb
 struct Backend {
     Endpoint endpoint;
     unsigned weight = 1;
-    std::uint16_t id = 0; // index into elb_backend_counters
+    std::uint16_t id = 0;   // index into elb_backend_counters
+    unsigned effective = 0; // of new connections, see monitor/weigh.hpp
     friend bool operator==(const Backend &, const Backend &) = default;
 };
 
@@ -31,12 +36,28 @@ struct Service {
     friend bool operator==(const Service &, const Service &) = default;
 };
 
+// What is asked of the backends of a service, to know their health and load.
+struct WatchedBackend {
+    Endpoint endpoint;
+    unsigned weight = 1;
+    bool backup = false;
+    HealthSettings health;
+    FeedbackSettings feedback;
+};
+struct WatchedService {
+    std::string name;
+    double panic = 0; // percent
+    std::vector<WatchedBackend> backends;
+};
+
 // VnfType::check: backends may come without ids.
 Result<json> check_section(const json &section, const json &running);
 std::vector<std::string> diff_sections(const json &from, const json &to);
 std::vector<Route> section_routes();
 
-// The services of a checked section.
+// The services of a checked section, each weight as it is without a monitor.
 std::vector<Service> services_of(const json &section);
+// The same in the same order, as a monitor sees them.
+std::vector<WatchedService> watched_of(const json &section);
 
 } // namespace evnf::elb

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "vnfs/elb/section_read.hpp"
+
+#include "base/text.hpp"
+#include "vnfs/elb/monitor/weigh.hpp"
+#include "vnfs/elb/table_reader.hpp"
+
+namespace evnf::elb
+{
+
+namespace
+{
+
+void copy_keys(const json &from, json &to, std::initializer_list<const char *> keys)
+{
+    for (const char *key : keys)
+        if (from.is_object() && from.contains(key))
+            to[key] = from[key];
+}
+
+} // namespace
+
+Result<Backend> read_backend(const json &table, const Service &service, const std::string &where)
+{
+    const TableReader reader(table, where);
+    if (auto r = reader.only({"id", "address", "port", "weight", "backup", "health", "feedback"},
+                             "a backend");
+        !r)
+        return r.error();
+    auto endpoint = reader.endpoint();
+    if (!endpoint)
+        return endpoint.error();
+    auto weight = reader.number("weight", 0, max_weight, 1);
+    if (!weight)
+        return weight.error();
+    if (auto backup = reader.flag("backup", false); !backup)
+        return backup.error();
+    if (endpoint->address.family() != service.endpoint.address.family())
+        return bad_input("backend " + endpoint->text() + " and service " + service.name() +
+                             " are not of one IP version",
+                         where + "/address");
+    if (*endpoint == service.endpoint)
+        return bad_input("the backend is the service itself: " + endpoint->text(), where);
+    return Backend{*endpoint, *weight, 0, *weight * weight_scale};
+}
+
+Result<Service> read_service(const json &table, const std::string &where)
+{
+    const TableReader reader(table, where);
+    if (auto r = reader.only({"address", "port", "protocol", "backends", "health", "feedback"},
+                             "a service");
+        !r)
+        return r.error();
+    auto endpoint = reader.endpoint();
+    if (!endpoint)
+        return endpoint.error();
+    auto protocol = reader.text("protocol");
+    if (!protocol)
+        return protocol.error();
+    if (*protocol != "tcp" && *protocol != "udp")
+        return bad_input(in_quotes(*protocol) + " cannot be balanced: tcp or udp",
+                         where + "/protocol", 0, protocol->size());
+    Service s{*endpoint, *parse_protocol(*protocol), {}};
+    const json backends = table.value("backends", json::array());
+    if (!backends.is_array())
+        return bad_input("backends are an array of tables", where + "/backends");
+    for (const auto &item : backends) {
+        const std::string at = where + "/backends/" + std::to_string(s.backends.size());
+        auto backend = read_backend(item, s, at);
+        if (!backend)
+            return backend.error();
+        for (const auto &other : s.backends)
+            if (other.endpoint == backend->endpoint)
+                return bad_input("backend " + other.endpoint.text() + " stands twice", at);
+        s.backends.push_back(*backend);
+    }
+    return s;
+}
+
+json to_json(const Backend &b, const json &given)
+{
+    json out{{"id", b.id},
+             {"address", b.endpoint.address.text()},
+             {"port", b.endpoint.port},
+             {"weight", b.weight}};
+    copy_keys(given, out, {"backup", "health", "feedback"});
+    return out;
+}
+
+json to_json(const Service &s, const json &given)
+{
+    json backends = json::array();
+    for (std::size_t i = 0; i < s.backends.size(); ++i)
+        backends.push_back(to_json(s.backends[i], given["backends"][i]));
+    json out{{"address", s.endpoint.address.text()},
+             {"port", s.endpoint.port},
+             {"protocol", protocol_text(s.protocol)},
+             {"backends", std::move(backends)}};
+    copy_keys(given, out, {"health", "feedback"});
+    return out;
+}
+
+std::string Service::name() const
+{
+    return protocol_text(protocol) + " " + endpoint.text();
+}
+
+std::vector<Service> services_of(const json &section)
+{
+    std::vector<Service> out;
+    for (const auto &item : section["service"]) {
+        auto service = read_service(item, ""); // checked before: always good
+        if (!service)
+            continue;
+        for (std::size_t i = 0; i < service->backends.size(); ++i)
+            service->backends[i].id = item["backends"][i].value("id", std::uint16_t{0});
+        out.push_back(*std::move(service));
+    }
+    return out;
+}
+
+std::vector<WatchedService> watched_of(const json &section)
+{
+    std::vector<WatchedService> out;
+    const auto services = services_of(section);
+    for (std::size_t i = 0; i < services.size(); ++i) {
+        const json &table = section["service"][i];
+        WatchedService s{services[i].name(),
+                         panic_of({section.value("health", json()), table.value("health", json())}),
+                         {}};
+        for (std::size_t k = 0; k < services[i].backends.size(); ++k) {
+            const json &own = table["backends"][k];
+            const auto tables = [&](const char *key) {
+                return std::vector{section.value(key, json()), table.value(key, json()),
+                                   own.value(key, json())};
+            };
+            const Backend &b = services[i].backends[k];
+            // Checked before: always good.
+            s.backends.push_back({b.endpoint, b.weight, own.value("backup", false),
+                                  *health_of(tables("health"), ""),
+                                  *feedback_of(tables("feedback"), "")});
+        }
+        out.push_back(std::move(s));
+    }
+    return out;
+}
+
+} // namespace evnf::elb

@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The verbs that change elb's section.
+#include "vnfs/elb/section_read.hpp"
+#include "vnfs/elb/table_reader.hpp"
+
+namespace evnf::elb
+{
+
+namespace
+{
+
+json *find_service(json &section, const std::string &name)
+{
+    for (auto &s : section["service"]) {
+        const auto service = read_service(s, "");
+        if (service && service->name() == name)
+            return &s;
+    }
+    return nullptr;
+}
+
+Error no_service(const std::string &name)
+{
+    return {.code = ENOENT, .what = "there is no service " + name};
+}
+
+// The name of a service, made canonical, of the words of a request's path.
+Result<std::string> service_name(const std::string &protocol, const std::string &endpoint)
+{
+    auto number = parse_protocol(protocol);
+    if (!number)
+        return number.error();
+    auto e = Endpoint::parse(endpoint);
+    if (!e)
+        return e.error();
+    return Service{*e, *number, {}}.name();
+}
+
+Result<Edit> add_service(const json &section, const Request &request)
+{
+    auto service = read_service(request.body, "");
+    if (!service)
+        return service.error();
+    json next = section;
+    if (find_service(next, service->name()))
+        return Error{.code = EEXIST, .what = "there is this service already: " + service->name()};
+    next["service"].push_back(to_json(*service, request.body));
+    for (auto &b : next["service"].back()["backends"])
+        b.erase("id");
+    return Edit{next, {{"service", service->name()}}};
+}
+
+Result<Edit> remove_service(const json &section, const Request &request)
+{
+    auto name = service_name(request.words.at(0), request.words.at(1));
+    if (!name)
+        return name.error();
+    json next = section;
+    const json *found = find_service(next, *name);
+    if (!found)
+        return no_service(*name);
+    next["service"].erase(static_cast<std::size_t>(found - &next["service"][0]));
+    return Edit{next, {{"service", *name}}};
+}
+
+Result<Edit> add_backend(const json &section, const Request &request)
+{
+    auto name = service_name(request.words.at(0), request.words.at(1));
+    if (!name)
+        return name.error();
+    json next = section;
+    json *service = find_service(next, *name);
+    if (!service)
+        return no_service(*name);
+    auto owner = read_service(*service, "");
+    if (!owner)
+        return owner.error();
+    auto backend = read_backend(request.body, *owner, "");
+    if (!backend)
+        return backend.error();
+    for (const auto &b : owner->backends)
+        if (b.endpoint == backend->endpoint)
+            return Error{.code = EEXIST,
+                         .what = *name + " has the backend " + b.endpoint.text() +
+                                 " already: 'backend set' changes its weight"};
+    json added = to_json(*backend, request.body);
+    added.erase("id");
+    (*service)["backends"].push_back(std::move(added));
+    return Edit{
+        next,
+        {{"service", *name}, {"backend", backend->endpoint.text()}, {"weight", backend->weight}}};
+}
+
+// The backend that a path names.
+struct Found {
+    std::size_t service; // its index in the section
+    std::size_t backend; // its index in the service
+    std::string service_name;
+    std::string backend_name;
+};
+
+Result<Found> find_backend(const json &section, const Request &request)
+{
+    auto name = service_name(request.words.at(0), request.words.at(1));
+    if (!name)
+        return name.error();
+    auto endpoint = Endpoint::parse(request.words.at(2));
+    if (!endpoint)
+        return endpoint.error();
+    Found f{0, 0, *name, endpoint->text()};
+    for (const auto &service : services_of(section)) {
+        if (service.name() != *name) {
+            ++f.service;
+            continue;
+        }
+        for (const auto &b : service.backends) {
+            if (b.endpoint == *endpoint)
+                return f;
+            ++f.backend;
+        }
+        return Error{.code = ENOENT, .what = *name + " has no backend " + endpoint->text()};
+    }
+    return no_service(*name);
+}
+
+Result<Edit> set_backend(const json &section, const Request &request)
+{
+    auto f = find_backend(section, request);
+    if (!f)
+        return f.error();
+    const TableReader reader(request.body, "");
+    if (auto r = reader.only({"weight"}, "a change of a backend"); !r)
+        return r.error();
+    auto weight = reader.number("weight", 0, max_weight);
+    if (!weight)
+        return weight.error();
+    json next = section;
+    next["service"][f->service]["backends"][f->backend]["weight"] = *weight;
+    return Edit{next,
+                {{"service", f->service_name}, {"backend", f->backend_name}, {"weight", *weight}}};
+}
+
+Result<Edit> remove_backend(const json &section, const Request &request)
+{
+    auto f = find_backend(section, request);
+    if (!f)
+        return f.error();
+    json next = section;
+    next["service"][f->service]["backends"].erase(f->backend);
+    return Edit{next, {{"service", f->service_name}, {"backend", f->backend_name}}};
+}
+
+} // namespace
+
+std::vector<Route> section_routes()
+{
+    const std::string service = "/services/([a-z]+)/([^/]+)";
+    return {{"POST", "/services", add_service},
+            {"DELETE", service, remove_service},
+            {"POST", service + "/backends", add_backend},
+            {"PUT", service + "/backends/([^/]+)", set_backend},
+            {"DELETE", service + "/backends/([^/]+)", remove_backend}};
+}
+
+} // namespace evnf::elb
