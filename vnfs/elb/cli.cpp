@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // evnf elb …
-#include "vnfs/cli.hpp"
-
 #include <cstdio>
 #include <memory>
 
-#include "base/net.hpp"
 #include "base/text.hpp"
 #include "vnfs/elb/cli_conns.hpp"
+#include "vnfs/elb/cli_words.hpp"
 
 namespace evnf::elb
 {
@@ -23,29 +21,9 @@ constexpr const char *examples =
     "  evnf elb service add tcp 192.0.2.10:80\n"
     "  evnf elb backend add tcp 192.0.2.10:80 10.0.2.11:8080 weight 2\n"
     "  evnf elb backend set tcp 192.0.2.10:80 10.0.2.11:8080 weight 0   # no new connections\n"
+    "  evnf elb backend drain tcp 192.0.2.10:80 10.0.2.11:8080 --deadline 600\n"
     "  evnf elb backend del tcp [2001:db8::10]:80 [2001:db8:2::11]:80\n"
     "Established connections keep their backend, whatever is changed or removed.";
-
-// What a verb's words name, read before anything is sent.
-struct Words {
-    std::string protocol;
-    std::string service;
-    std::string backend;
-    std::string weight_word;
-    std::string weight;
-
-    [[nodiscard]] std::string path() const
-    {
-        return "/v1/elb/services/" + protocol + "/" + service;
-    }
-};
-
-Result<Endpoint> check_service(const Words &w)
-{
-    if (w.protocol != "tcp" && w.protocol != "udp")
-        return bad_input(in_quotes(w.protocol) + " cannot be balanced: tcp or udp");
-    return Endpoint::parse(w.service);
-}
 
 Result<unsigned> check_weight(const Words &w, bool required)
 {
@@ -149,6 +127,15 @@ std::string number(const json &n)
     return std::to_string(n.get<std::uint64_t>());
 }
 
+// What the weight is by health and load; the same if elb is in no chain.
+std::string effective(const json &backend)
+{
+    char out[16];
+    std::snprintf(out, sizeof out, "%g",
+                  backend.value("effective", backend["weight"].get<double>()));
+    return out;
+}
+
 std::string percent(const json &share)
 {
     char out[16];
@@ -164,8 +151,8 @@ void list(Context &context, bool backends)
     context.print(*reply, [backends](const json &section) {
         std::vector<std::vector<std::string>> rows;
         if (backends)
-            rows.push_back({"SERVICE", "BACKEND", "WEIGHT", "SHARE", "CONNECTIONS", "TO-PACKETS",
-                            "TO-BYTES", "FROM-PACKETS", "FROM-BYTES"});
+            rows.push_back({"SERVICE", "BACKEND", "STATE", "WEIGHT", "EFFECTIVE", "SHARE",
+                            "CONNECTIONS", "TO-PACKETS", "TO-BYTES", "FROM-PACKETS", "FROM-BYTES"});
         else
             rows.push_back({"SERVICE", "BACKENDS", "CONNECTIONS"});
         for (const auto &s : section["service"]) {
@@ -175,10 +162,10 @@ void list(Context &context, bool backends)
                 connections += b["connections"].get<std::uint64_t>();
                 if (backends)
                     rows.push_back(
-                        {name, endpoint_text(b), number(b["weight"]), percent(b["share"]),
-                         number(b["connections"]), number(b["to_backend"]["packets"]),
-                         number(b["to_backend"]["bytes"]), number(b["to_client"]["packets"]),
-                         number(b["to_client"]["bytes"])});
+                        {name, endpoint_text(b), b.value("state", "-"), number(b["weight"]),
+                         effective(b), percent(b["share"]), number(b["connections"]),
+                         number(b["to_backend"]["packets"]), number(b["to_backend"]["bytes"]),
+                         number(b["to_client"]["packets"]), number(b["to_client"]["bytes"])});
             }
             if (!backends)
                 rows.push_back(
@@ -188,29 +175,17 @@ void list(Context &context, bool backends)
     });
 }
 
-// A verb with the words that name a service, and a backend's if asked for.
-std::shared_ptr<Words> add_words(CLI::App *verb, bool backend, bool weight)
-{
-    auto words = std::make_shared<Words>();
-    verb->add_option("PROTOCOL", words->protocol, "tcp or udp")->required();
-    verb->add_option("SERVICE", words->service, "ADDRESS:PORT or [ADDRESS]:PORT")->required();
-    if (backend)
-        verb->add_option("BACKEND", words->backend, "ADDRESS:PORT or [ADDRESS]:PORT")->required();
-    if (weight) {
-        verb->add_option("weight", words->weight_word, "The word 'weight'");
-        verb->add_option("N", words->weight, "0 to 1000; shares of new connections go by it");
-    }
-    verb->footer(examples);
-    return words;
-}
-
 using Verb = void (*)(Context &, const Words &);
 
 void add_verb(CLI::App *parent, Context &context, const char *name, const char *help, bool backend,
               bool weight, Verb run)
 {
     auto *verb = parent->add_subcommand(name, help);
-    auto words = add_words(verb, backend, weight);
+    auto words = add_words(verb, backend);
+    if (weight) {
+        verb->add_option("weight", words->weight_word, "The word 'weight'");
+        verb->add_option("N", words->weight, "0 to 1000; shares of new connections go by it");
+    }
     verb->callback([&context, words, run] { run(context, *words); });
 }
 
@@ -232,10 +207,29 @@ void add_verbs(CLI::App &app, Context &context)
         list(context, true);
     });
     add_conn_verbs(*elb, context);
+    add_watching_verbs(elb, backend, context);
 }
 
 const cli::VerbsRegistration registration({"elb", add_verbs});
 
 } // namespace
+
+Result<Endpoint> check_service(const Words &w)
+{
+    if (w.protocol != "tcp" && w.protocol != "udp")
+        return bad_input(in_quotes(w.protocol) + " cannot be balanced: tcp or udp");
+    return Endpoint::parse(w.service);
+}
+
+std::shared_ptr<Words> add_words(CLI::App *verb, bool backend)
+{
+    auto words = std::make_shared<Words>();
+    verb->add_option("PROTOCOL", words->protocol, "tcp or udp")->required();
+    verb->add_option("SERVICE", words->service, "ADDRESS:PORT or [ADDRESS]:PORT")->required();
+    if (backend)
+        verb->add_option("BACKEND", words->backend, "ADDRESS:PORT or [ADDRESS]:PORT")->required();
+    verb->footer(examples);
+    return words;
+}
 
 } // namespace evnf::elb

@@ -10,6 +10,7 @@
 #include "elb.skel.h"
 #include "vnfs/elb/conn_verbs.hpp"
 #include "vnfs/elb/connections.hpp"
+#include "vnfs/elb/monitor/weights.hpp"
 #include "vnfs/elb/section.hpp"
 
 namespace evnf::elb
@@ -80,7 +81,7 @@ std::vector<std::uint16_t> slots_of(const Service &s)
 // How long a backend that has gone may answer what it was sent.
 constexpr std::chrono::minutes past_owner_time{5};
 
-class ElbFastPath : public FastPath
+class ElbFastPath : public FastPath, public HasWeights
 {
 public:
     ElbFastPath(Skeleton skel, Counters counters, ServiceMap services, OwnerMap owners, int slots,
@@ -108,21 +109,32 @@ public:
     Result<> apply(const json &section) override
     {
         const auto before = in_force_;
-        auto r = bring(services_of(section));
-        if (!r)
-            if (auto back = bring(before); !back)
-                return std::move(r).context("after this, going back failed too (" +
-                                            back.error().message() + ")");
+        auto r = bring(weights_.of(section));
+        if (r)
+            weights_.put_in_force(section);
+        else if (auto back = bring(before); !back)
+            return std::move(r).context("after this, going back failed too (" +
+                                        back.error().message() + ")");
         return r;
     }
 
+    Result<> restore(const std::string &folder) override
+    {
+        weights_.restore(folder);
+        return bring(weights_.now());
+    }
+    Result<> keep(const std::string & /*folder*/) override { return weights_.keep(); }
     void tick() override
     {
         const auto now = std::chrono::steady_clock::now();
         forget_owners(now);
         if (auto r = connections_.tick(now, Timeouts()); !r)
             log_error("age the connections of elb: " + r.error().message());
+        weights_.tell();
+        if (auto r = bring(weights_.now()); !r)
+            log_error("elb: weights: " + r.error().message());
     }
+    Weights &weights() override { return weights_; }
 
     [[nodiscard]] json show(const json &section) const override
     {
@@ -150,12 +162,13 @@ public:
                                       {"protocol", protocol_text(s.protocol)},
                                       {"backends", std::move(backends)}});
         }
+        weights_.describe(out);
         return out;
     }
 
     [[nodiscard]] std::vector<Metric> metrics(const json &section) const override
     {
-        std::vector<Metric> out;
+        std::vector<Metric> out = weights_.metrics();
         for (const auto &s : services_of(section))
             for (const auto &b : s.backends) {
                 const auto c = counters_.sum(b.id);
@@ -195,6 +208,8 @@ private:
     // disappears before; what is the same is not touched.
     Result<> bring(const std::vector<Service> &wanted)
     {
+        if (wanted == in_force_)
+            return Unit{};
         if (auto r = clear_new_counters(wanted); !r)
             return r;
         const Hosts hosts = hosts_of(wanted);
@@ -223,6 +238,7 @@ private:
                 ++it;
             }
         }
+        in_force_ = wanted; // in that order
         return Unit{};
     }
 
@@ -347,6 +363,7 @@ private:
     std::map<std::string, __u32> indexes_; // of services in force, by name
     Hosts hosts_;
     std::set<unsigned> counting_;
+    Weights weights_;
 };
 
 // Entries of connections that are opening, for those that may be established.
@@ -404,6 +421,16 @@ std::string backend_of(const json &section, unsigned detail)
     return "a backend that is gone";
 }
 
+std::vector<LiveRoute> live_routes()
+{
+    auto out = weights_routes();
+    for (auto &route : connection_routes([](FastPath &f) -> Connections & {
+             return static_cast<ElbFastPath &>(f).connections();
+         }))
+        out.push_back(std::move(route));
+    return out;
+}
+
 const VnfType type{.name = "elb",
                    .descriptor = {.needs = Layer::quoted,
                                   .network = Access::write,
@@ -414,9 +441,7 @@ const VnfType type{.name = "elb",
                                   .cost_ns = 44},
                    .reasons = {ELB_REASONS(EVNF_REASON_ROW)},
                    .routes = section_routes(),
-                   .live = connection_routes([](FastPath &f) -> Connections & {
-                       return static_cast<ElbFastPath &>(f).connections();
-                   }),
+                   .live = live_routes(),
                    .check = check_section,
                    .diff = diff_sections,
                    .load = load,

@@ -84,11 +84,14 @@ Result<> read_http(HealthSettings &s, const TableReader &reader)
             return r;
     if (!s.path.starts_with("/"))
         return bad_input("a path begins with /", reader.at("path"), 0, s.path.size());
-    for (const auto &[text, key] : {std::pair{s.path, "path"}, {s.host, "host"}})
-        if (std::any_of(text.begin(), text.end(),
-                        [](unsigned char c) { return c <= ' ' || c == 0x7f; }))
-            return bad_input(std::string("a ") + key + " has no spaces or control characters",
-                             reader.at(key), 0, text.size());
+    if (std::any_of(s.path.begin(), s.path.end(),
+                    [](unsigned char c) { return c <= ' ' || c == 0x7f; }))
+        return bad_input("a path has no spaces or control characters: write %20 for a space",
+                         reader.at("path"), 0, s.path.size());
+    if (s.host.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+                                 "-._:") != s.host.npos)
+        return bad_input("a host is a name, such as www.example.org", reader.at("host"), 0,
+                         s.host.size());
     if (s.method == "HEAD" && !(s.body.empty() && s.body_regex.empty()))
         return bad_input("an answer to HEAD has no body: use GET to look into it",
                          reader.has("method") ? reader.at("method") : reader.where());

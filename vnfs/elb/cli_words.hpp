@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// For the parts of elb's verbs: the words that name services and backends.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "base/net.hpp"
+#include "vnfs/cli.hpp"
+
+namespace evnf::elb
+{
+
+// What a verb's words name, read before anything is sent.
+struct Words {
+    std::string protocol;
+    std::string service;
+    std::string backend;
+    std::string weight_word;
+    std::string weight;
+
+    [[nodiscard]] std::string path() const
+    {
+        return "/v1/elb/services/" + protocol + "/" + service;
+    }
+};
+
+Result<Endpoint> check_service(const Words &w);
+// The options that every verb on a service has, or on a backend of it.
+std::shared_ptr<Words> add_words(CLI::App *verb, bool backend);
+
+// Hangs the verbs on what is known of backends on `elb`, and on its verb `backend`.
+void add_watching_verbs(CLI::App *elb, CLI::App *backend, cli::Context &context);
+
+} // namespace evnf::elb

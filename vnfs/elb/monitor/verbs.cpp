@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "base/text.hpp"
+#include "vnfs/elb/monitor/weights.hpp"
+#include "vnfs/elb/table_reader.hpp"
+
+namespace evnf::elb
+{
+
+namespace
+{
+
+constexpr unsigned longest_deadline = 7 * 24 * 3600;
+
+// Only elb's fast path comes with elb's routes, and it has weights.
+Weights &weights_of(FastPath &fast_path)
+{
+    return dynamic_cast<HasWeights &>(fast_path).weights();
+}
+
+json named(const BackendKey &key)
+{
+    return {{"service", key.first}, {"backend", key.second}};
+}
+
+Result<json> show_health(FastPath &fast_path, const Request &)
+{
+    return weights_of(fast_path).health();
+}
+
+Result<json> show_feedback(FastPath &fast_path, const Request &)
+{
+    return weights_of(fast_path).feedback();
+}
+
+Result<json> drain(FastPath &fast_path, const Request &request)
+{
+    Weights &weights = weights_of(fast_path);
+    auto key = weights.find(request);
+    if (!key)
+        return key.error();
+    const json body = request.body.is_null() ? json::object() : request.body;
+    const TableReader reader(body, "");
+    if (auto r = reader.only({"deadline"}, "a drain"); !r)
+        return r.error();
+    json reply = named(*key);
+    std::optional<double> deadline;
+    if (reader.has("deadline")) {
+        auto seconds = reader.number("deadline", 1, longest_deadline);
+        if (!seconds)
+            return seconds.error();
+        deadline = *seconds;
+        reply["deadline"] = *seconds;
+    }
+    weights.monitor()->drain(*key, deadline);
+    return reply;
+}
+
+Result<json> undrain(FastPath &fast_path, const Request &request)
+{
+    Weights &weights = weights_of(fast_path);
+    auto key = weights.find(request);
+    if (!key)
+        return key.error();
+    if (!weights.monitor()->undrain(*key))
+        return Error{.code = ENOENT,
+                     .what = "backend " + key->second + " of " + key->first + " does not drain"};
+    return named(*key);
+}
+
+} // namespace
+
+// The backend that a path names.
+Result<BackendKey> Weights::find(const Request &request) const
+{
+    auto protocol = parse_protocol(request.words.at(0));
+    if (!protocol)
+        return protocol.error();
+    auto service = Endpoint::parse(request.words.at(1));
+    if (!service)
+        return service.error();
+    auto backend = Endpoint::parse(request.words.at(2));
+    if (!backend)
+        return backend.error();
+    const std::string name = Service{*service, *protocol, {}}.name();
+    for (const auto &s : watched_) {
+        if (s.name != name)
+            continue;
+        for (const auto &b : s.backends)
+            if (b.endpoint == *backend)
+                return BackendKey(name, backend->text());
+        return Error{.code = ENOENT, .what = name + " has no backend " + backend->text()};
+    }
+    return Error{.code = ENOENT, .what = "there is no service " + name};
+}
+
+std::vector<LiveRoute> weights_routes()
+{
+    const std::string backend = "/services/([a-z]+)/([^/]+)/backends/([^/]+)";
+    return {{"GET", "/health", show_health},
+            {"GET", "/feedback", show_feedback},
+            {"PUT", backend + "/drain", drain},
+            {"DELETE", backend + "/drain", undrain}};
+}
+
+} // namespace evnf::elb
