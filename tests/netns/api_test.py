@@ -65,7 +65,7 @@ CALLS = [
     ("put", f"{SERVICE}/backends/10.0.11.3:80", {"weight": 3}, 404),
     ("put", f"{SERVICE}/backends/10.0.11.2:80/drain", {"deadline": 60}, 200),
     ("put", f"{SERVICE}/backends/10.0.11.2:80/drain", {"deadline": 0}, 400),
-    ("put", f"{SERVICE}/backends/10.0.11.3:80/drain", None, 404),
+    ("put", f"{SERVICE}/backends/10.0.11.3:80/drain", {}, 404),
     ("delete", f"{SERVICE}/backends/10.0.11.2:80/drain", None, 200),
     ("delete", f"{SERVICE}/backends/10.0.11.2:80/drain", None, 404),
     ("delete", f"{SERVICE}/backends/10.0.11.2/drain", None, 400),

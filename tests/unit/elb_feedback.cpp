@@ -152,6 +152,7 @@ TEST_CASE("what is wrong in a feedback table is refused at its place")
     CHECK(refusal({{"target", "mean"}}) == "accepted");
     CHECK(refusal({{"bounds", {0, 10}}}).starts_with("/feedback/bounds: bounds are multiples"));
     CHECK(refusal({{"bounds", {1, 1}}}).starts_with("/feedback/bounds: bounds is two different"));
+    CHECK(refusal({{"interval", 60}}).starts_with("/feedback/hold: hold is less than twice"));
     CHECK(refusal({{"indices", 1}}).starts_with("/feedback/indices: "));
     CHECK(refusal(indices({{{"preset", "gpu"}}})) ==
           "/feedback/indices/0/preset: 'gpu' is not a preset: cpu, load, memory or processors");
@@ -176,12 +177,12 @@ TEST_CASE("what is wrong in a feedback table is refused at its place")
 
 TEST_CASE("the most special table counts")
 {
-    const auto s = feedback_of({{{"gain", 1}, {"hold", 7}, {"snmp", {{"port", 1161}}}},
+    const auto s = feedback_of({{{"gain", 1}, {"hold", 17}, {"snmp", {{"port", 1161}}}},
                                 {{"gain", 2}, {"snmp", {{"community_file", "/c"}}}},
                                 json()},
                                "");
     CHECK(s->gain == 2);
-    CHECK(s->hold == 7);
+    CHECK(s->hold == 17);
     CHECK(s->snmp.port == 1161);
     CHECK(s->snmp.community_file == "/c");
 }

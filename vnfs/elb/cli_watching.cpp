@@ -104,9 +104,9 @@ void drain(Context &context, const Words &w, const char *method, unsigned deadli
         return context.fail(e.error());
     if (auto backend = Endpoint::parse(w.backend); !backend)
         return context.fail(backend.error());
-    json body;
+    json body = json::object();
     if (deadline)
-        body = {{"deadline", deadline}};
+        body["deadline"] = deadline;
     auto reply = context.call(method, w.path() + "/backends/" + w.backend + "/drain", body);
     if (!reply)
         return context.fail(reply.error());
