@@ -295,6 +295,10 @@ Result<FeedbackSettings> feedback_of(const std::vector<json> &tables, const std:
     auto s = read(all, where);
     if (!s)
         return s;
+    if (s->hold < 2 * s->interval)
+        return bad_input("hold is less than twice the interval, so weights would not last from "
+                         "one measurement to the next",
+                         where + "/hold");
     const bool asks = std::any_of(s->indices.begin(), s->indices.end(),
                                   [](const auto &i) { return i.is_snmp(); });
     const bool whole =
