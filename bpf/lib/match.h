@@ -47,16 +47,20 @@ struct {
     __type(value, union match_cell);
 } match_cells SEC(".maps");
 
-/* What a search ANDs. */
+/* What a search looks for, and then what it ANDs. */
 struct match_query {
-    __u32 base;       /* the ruleset's first cell */
-    __u32 count;      /* of `vector` */
-    __u32 summary;    /* words of each vector's summary */
+    __u32 base;    /* the ruleset's first cell */
+    __u32 count;   /* of `vector` */
+    __u32 summary; /* words of each vector's summary */
+    __u32 skip;    /* fields that are not asked, a bit each */
+    __u32 unseen;  /* flags of rules that ask for what cannot be seen */
+    __u32 value[MATCH_FIELDS];
     __u32 vector[32]; /* MATCH_MAX_VECTORS at most */
 };
 
 /* The search under way. Not on the stack, where the verifier would follow each way in
- * which it can be filled. */
+ * which it can be filled: of a program with functions, that of Linux 6.1 takes two states
+ * for the same only if all numbers that it knows are. */
 struct {
     __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
     __uint(max_entries, 1);
@@ -234,11 +238,19 @@ static __always_inline __u32 match_length(const struct pkt *p)
 }
 
 /* The values that a packet has, by enum match_field; not of addresses. */
-static __always_inline void match_values(const struct pkt *p, __u32 *value)
+__noinline int match_values(struct pkt *p, struct match_query *q)
 {
-    bool whole = p->frag == PKT_FRAG_NONE;
-    bool ports = whole && p->l4 == PKT_L4_PORTS, icmp = whole && p->l4 == PKT_L4_ICMP;
+    __u32 *value;
+    bool whole, ports, icmp;
 
+    if (!p)
+        return 0;
+    if (!q)
+        return 0;
+    value = q->value;
+    whole = p->frag == PKT_FRAG_NONE;
+    ports = whole && p->l4 == PKT_L4_PORTS;
+    icmp = whole && p->l4 == PKT_L4_ICMP;
     value[MATCH_PROTO] = p->l4 == PKT_L4_UNREAD ? MATCH_NO_VALUE : p->flow.proto;
     value[MATCH_SPORT] = ports ? bpf_ntohs(p->flow.sport) : MATCH_NO_VALUE;
     value[MATCH_DPORT] = ports ? bpf_ntohs(p->flow.dport) : MATCH_NO_VALUE;
@@ -249,6 +261,23 @@ static __always_inline void match_values(const struct pkt *p, __u32 *value)
     value[MATCH_DSCP] = match_dscp(p);
     value[MATCH_FRAG] = p->frag;
     value[MATCH_LENGTH] = match_length(p);
+    return 0;
+}
+
+/* What cannot be seen of a packet with match_hidden(). */
+__noinline int match_unseen(struct pkt *p, struct match_query *q)
+{
+    if (!p)
+        return 0;
+    if (!q)
+        return 0;
+    q->skip = MATCH_TRANSPORT;
+    q->unseen = MATCH_RULE_TRANSPORT;
+    if (p->l4 == PKT_L4_UNREAD) {
+        q->skip |= 1 << MATCH_PROTO;
+        q->unseen |= MATCH_RULE_PROTO;
+    }
+    return 0;
 }
 
 static __always_inline void match_add(struct match_query *q, __u32 vector)
@@ -270,7 +299,7 @@ static __always_inline void match_add_address(struct match_query *q, const struc
 
 /* Of the sets, by which of them the packet is a member. */
 static __always_inline void match_add_sets(struct match_query *q, const struct match_layout *l,
-                                           __u32 members, bool hidden)
+                                           __u32 members)
 {
     for (__u32 i = 0; i < MATCH_MAX_SETS && i < l->sets; i++) {
         union match_cell *c = match_cell(q->base + l->set_cell + i / 4);
@@ -279,7 +308,7 @@ static __always_inline void match_add_sets(struct match_query *q, const struct m
         if (!c)
             return;
         use = &c->set_use[i % 4];
-        if (!hidden || use->key <= MATCH_SET_DADDR)
+        if (!q->skip || use->key <= MATCH_SET_DADDR)
             match_add(q, members >> i & 1 ? use->member_vector : use->other_vector);
     }
 }
@@ -289,11 +318,10 @@ static __always_inline void match_add_sets(struct match_query *q, const struct m
 __noinline __u32 match_rules(struct pkt *p, __u32 base, __u32 members, __u32 start, __u32 mode)
 {
     union match_cell *c = match_cell(base), *tables, *r;
-    __u32 value[MATCH_FIELDS] = {}, zero = 0;
+    __u32 zero = 0;
     struct match_query *q = bpf_map_lookup_elem(&chain_match_query, &zero);
     const struct match_layout *l;
-    __u32 skip = 0, unseen = 0, i;
-    bool hidden;
+    __u32 i;
 
     if (!p)
         return MATCH_UNKNOWN;
@@ -305,33 +333,28 @@ __noinline __u32 match_rules(struct pkt *p, __u32 base, __u32 members, __u32 sta
     tables = match_cell(base + l->table_cell);
     if (!tables)
         return MATCH_UNKNOWN;
-    hidden = mode == MATCH_DECIDE && match_hidden(p);
-    if (hidden) {
-        skip = MATCH_TRANSPORT;
-        unseen = MATCH_RULE_TRANSPORT;
-        if (p->l4 == PKT_L4_UNREAD) {
-            skip |= 1 << MATCH_PROTO;
-            unseen |= MATCH_RULE_PROTO;
-        }
-    }
+    q->skip = 0;
+    q->unseen = 0;
+    if (mode == MATCH_DECIDE && match_hidden(p))
+        match_unseen(p, q);
     q->base = base;
     q->count = 0;
     q->summary = (l->words + 63) / 64;
-    match_values(p, value);
+    match_values(p, q);
     if (l->uses & 1 << MATCH_SRC)
         match_add_address(q, l, p, &p->flow.saddr, 0);
     if (l->uses & 1 << MATCH_DST)
         match_add_address(q, l, p, &p->flow.daddr, 1);
     for (int f = MATCH_PROTO; f < MATCH_FIELDS; f++)
-        if (l->uses & ~skip & 1 << f)
-            match_add(q, match_vector(base, tables->u32[f], value[f]));
-    match_add_sets(q, l, members, hidden);
+        if (l->uses & ~q->skip & 1 << f)
+            match_add(q, match_vector(base, tables->u32[f], q->value[f]));
+    match_add_sets(q, l, members);
 
     i = match_scan(q, start);
     if (i >= l->rules)
         return l->rules;
     r = match_cell(base + l->rule_cell + i / MATCH_CELL_RULES);
-    if (!r || r->rule[i % MATCH_CELL_RULES].flags & unseen)
+    if (!r || r->rule[i % MATCH_CELL_RULES].flags & q->unseen)
         return MATCH_UNKNOWN;
     return i;
 }
@@ -350,20 +373,35 @@ __noinline __u32 match_members(struct pkt *p, __u32 base, __u32 changes)
     sets = c->layout.sets;
     cell = base + c->layout.set_cell;
     for (__u32 i = 0; i < MATCH_MAX_SETS && i < sets; i++) {
+        __u32 has;
+
         c = match_cell(cell + i / 4);
-        if (c && match_set_has(p, c->set_use[i % 4].set | after, c->set_use[i % 4].key))
-            members |= 1U << i;
+        if (!c)
+            return members;
+        has = match_set_has(p, c->set_use[i % 4].set | after, c->set_use[i % 4].key);
+        /* No branch: each would double what the verifier must follow. */
+        asm volatile("" : "+r"(has));
+        members |= (has & 1) << i;
     }
     return members;
 }
 
-static __always_inline void match_extra(const struct pkt *p, __u32 base,
-                                        const struct match_layout *l, struct match_extra *e)
+/* A function for the verifier's sake, as struct match_query is where it is. */
+__noinline int match_extra(struct pkt *p, __u32 base, struct match_extra *e)
 {
-    *e = (struct match_extra){};
+    union match_cell *c = match_cell(base);
+    const struct match_layout *l;
+
+    if (!p)
+        return 0;
+    if (!e)
+        return 0;
+    if (!c)
+        return 0;
+    l = &c->layout;
     if (!(l->uses & ~(1 << MATCH_SRC | 1 << MATCH_DST | 1 << MATCH_PROTO | 1 << MATCH_SPORT |
                       1 << MATCH_DPORT | 1 << MATCH_FRAG)))
-        return;
+        return 0;
     if (l->uses & 1 << MATCH_FLAGS)
         e->tags |= p->tcp_flags;
     if (l->uses & 1 << MATCH_DSCP)
@@ -380,6 +418,7 @@ static __always_inline void match_extra(const struct pkt *p, __u32 base,
         if (tables) /* all lengths with the same rules are as one */
             e->length = match_vector(base, tables->u32[MATCH_LENGTH], match_length(p));
     }
+    return 0;
 }
 
 /* A packet's rule, and what is needed to go on from it. */
@@ -402,7 +441,7 @@ static __always_inline bool match_first(struct pkt *p, struct match *m, enum mat
     union match_cell *c = match_cell(0);
     const struct match_layout *l;
     struct match_flow *flow = NULL;
-    struct match_extra extra;
+    struct match_extra extra = {};
     __u32 column = match_column, changes;
 
     if (!c)
@@ -415,7 +454,7 @@ static __always_inline bool match_first(struct pkt *p, struct match *m, enum mat
     m->rules = l->rules;
     changes = l->sets ? match_sets_changed() : 0;
     if (column < MATCH_ANSWERS) {
-        match_extra(p, m->base, l, &extra);
+        match_extra(p, m->base, &extra);
         flow = match_flow_of(p, &extra);
     }
     if (flow && flow->answer[column].ruleset == l->id && flow->answer[column].changes == changes) {

@@ -118,14 +118,14 @@ static __always_inline bool match_flow_is(const struct match_flow *f, __u32 i, c
 }
 
 /* Gives the packet's flow line `i`, without answers. */
-static __always_inline struct match_flow *match_flow_take(__u32 i, const struct pkt *p,
-                                                          const struct match_extra *e)
+static __always_inline void match_flow_take(__u32 i, const struct pkt *p,
+                                            const struct match_extra *e)
 {
     struct match_flow *f = bpf_map_lookup_elem(&chain_match_flows, &i);
     struct match_flow6 *f6 = bpf_map_lookup_elem(&chain_match_flows6, &i);
 
     if (!f || !f6)
-        return NULL;
+        return;
     for (int k = 0; k < MATCH_ANSWERS; k++)
         f->answer[k].ruleset = 0;
     f->saddr = p->flow.saddr.w[3];
@@ -144,7 +144,6 @@ static __always_inline struct match_flow *match_flow_take(__u32 i, const struct 
             f6->daddr[k] = p->flow.daddr.w[k];
         }
     }
-    return f;
 }
 
 /* Of taken places, from any on, the first whose flow has sent no packet since it was passed
@@ -165,18 +164,18 @@ static __always_inline __u32 match_flow_victim(__u64 hash)
     return match_flow_place(hash, start % MATCH_FLOW_WAYS);
 }
 
-/* The line of the packet's flow, found or taken. NULL never is. */
-static __always_inline struct match_flow *match_flow_of(struct pkt *p, const struct match_extra *e)
+/* Finds or takes the line of the packet's flow; gives its number and one. A global
+ * function: the verifier goes through it once. */
+__noinline __u32 match_flow_find(struct pkt *p, struct match_extra *e)
 {
-    __u32 i = p->match - 1;
     struct match_flow *f;
     __u64 hash;
+    __u32 i;
 
-    if (p->match) {
-        f = bpf_map_lookup_elem(&chain_match_flows, &i);
-        if (f && match_extra_is(f, e))
-            return f;
-    }
+    if (!p)
+        return 0;
+    if (!e)
+        return 0;
     hash = match_flow_hash(p, e);
     for (int way = 0; way < MATCH_FLOW_WAYS; way++) {
         i = match_flow_place(hash, way);
@@ -184,15 +183,30 @@ static __always_inline struct match_flow *match_flow_of(struct pkt *p, const str
         if (f && match_flow_is(f, i, p, e)) {
             if (!(f->kind & MATCH_FLOW_USED))
                 f->kind |= MATCH_FLOW_USED;
-            p->match = i + 1;
-            return f;
+            return i + 1;
         }
         if (f && !f->kind) { /* nobody's yet, so the flow is in none of its later places */
-            p->match = i + 1;
-            return match_flow_take(i, p, e);
+            match_flow_take(i, p, e);
+            return i + 1;
         }
     }
     i = match_flow_victim(hash);
-    p->match = i + 1;
-    return match_flow_take(i, p, e);
+    match_flow_take(i, p, e);
+    return i + 1;
+}
+
+/* The line of the packet's flow. NULL never is. */
+static __always_inline struct match_flow *match_flow_of(struct pkt *p, struct match_extra *e)
+{
+    __u32 i = p->match - 1;
+    struct match_flow *f;
+
+    if (p->match) {
+        f = bpf_map_lookup_elem(&chain_match_flows, &i);
+        if (f && match_extra_is(f, e))
+            return f;
+    }
+    p->match = match_flow_find(p, e);
+    i = p->match - 1;
+    return bpf_map_lookup_elem(&chain_match_flows, &i);
 }

@@ -145,8 +145,9 @@ static __always_inline bool conn_ended(const struct flow_key *key, const struct 
 /* Forgets the connection of a client's packet that opens one, if it has ended: another has
  * its ports now. Gives whether it has. A global function: the stack of its own is for few
  * packets, as of the next ones. */
-__noinline int conn_is_over(struct pkt *p)
+__noinline int conn_is_over(void)
 {
+    struct pkt *p = pkt_get(); /* Linux 6.1 takes no argument's memory as a key */
     struct flow_key back;
     struct elb_conn *c;
 
@@ -229,8 +230,9 @@ static __always_inline bool opening_is_done(struct frame_ctx *ctx, const struct 
 
 /* Makes an opening connection an established one. A full table leaves it as it is: it goes
  * on, but may be forgotten before others. */
-__noinline int conn_establish(struct pkt *p, struct elb_opening *o)
+__noinline int conn_establish(struct elb_opening *o)
 {
+    struct pkt *p = pkt_get();
     struct elb_conn conn = {.seen = elb_now()};
     struct elb_backend_counter *c;
     struct flow_key back;

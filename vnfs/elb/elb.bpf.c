@@ -91,9 +91,9 @@ static __always_inline bool is_shared(const struct pkt *p, const struct elb_slot
 /* Places a new connection by the slots of index `service`: gives NEXT and fills `t`, or why
  * not. `known` is the entry that there is for this flow: a SYN sent again is the same
  * connection. */
-__noinline __u32 place(struct pkt *p, __u32 service, struct elb_opening *known,
-                       struct elb_target *t)
+__noinline __u32 place(__u32 service, struct elb_opening *known, struct elb_target *t)
 {
+    struct pkt *p = pkt_get();
     void *slots = bpf_map_lookup_elem(&elb_slots, &service);
     struct flow_key back;
     __u32 hash;
@@ -178,14 +178,15 @@ static __always_inline void opening_goes_on(struct frame_ctx *ctx, struct pkt *p
 {
     *t = (struct elb_target){o->addr, o->port, o->backend, ELB_TO_BACKEND};
     if (opening_is_done(ctx, p, o))
-        conn_establish(p, o);
+        conn_establish(o);
     else if (seen_flags(p) & ~o->flags)
         o->flags |= seen_flags(p);
 }
 
 /* Whether a packet is a backend's answer to an opening connection: then `t` is its service. */
-__noinline int answers(struct frame_ctx *ctx, struct pkt *p, struct elb_target *t)
+__noinline int answers(struct frame_ctx *ctx, struct elb_target *t)
 {
+    struct pkt *p = pkt_get();
     struct elb_opening *o;
     struct flow_key client;
 
@@ -219,7 +220,7 @@ STAGE(elb)
         return without_ports(ctx, p);
 
     c = bpf_map_lookup_elem(&elb_conns, &p->flow);
-    if (c && !(opens(p) && c->rewrite == ELB_TO_BACKEND && conn_is_over(p))) {
+    if (c && !(opens(p) && c->rewrite == ELB_TO_BACKEND && conn_is_over())) {
         conn_seen(p, c);
         t = (struct elb_target){c->addr, c->port, c->backend, c->rewrite};
         return rewrite(ctx, p, &t);
@@ -234,7 +235,7 @@ STAGE(elb)
     service = bpf_map_lookup_elem(&elb_services, &key);
     __builtin_memset(&t, 0, sizeof(t));
     if (!service) {
-        if (answers(ctx, p, &t))
+        if (answers(ctx, &t))
             return rewrite(ctx, p, &t);
         if (!opening)
             return NEXT;
@@ -242,7 +243,7 @@ STAGE(elb)
         return rewrite(ctx, p, &t);
     }
 
-    reason = place(p, service->index, opening, &t);
+    reason = place(service->index, opening, &t);
     return reason == NEXT ? rewrite(ctx, p, &t) : reason;
 }
 
