@@ -229,8 +229,9 @@ void Api::add_vnf_routes(const VnfType &type)
                 verb.words.push_back(request.matches[i].str());
             for (const auto &[key, value] : request.params)
                 verb.query.emplace(key, value);
-            Result<json> result = sys_error("evnfd is ending", ECANCELED);
-            loop_.call([&] { result = call(request, verb); });
+            Result<LiveRoute::Rest> rest = sys_error("evnfd is ending", ECANCELED);
+            loop_.call([&] { rest = call(request, verb); });
+            const auto result = rest ? (*rest)() : Result<json>(rest.error());
             if (!result)
                 return answer(response, result.error());
             answer(response, *result);
@@ -247,9 +248,15 @@ void Api::add_vnf_routes(const VnfType &type)
     };
     for (const Route &route : type.routes)
         add(route.method, route.pattern,
-            [this, &type, &route, base](const httplib::Request &request, const Request &verb) {
+            [this, &type, &route, base](const httplib::Request &request,
+                                        const Request &verb) -> Result<LiveRoute::Rest> {
                 const std::string what = request.method + " " + request.path.substr(base.size());
-                return daemon_.edit(type, request.get_param_value("instance"), route, verb, what);
+                auto done =
+                    daemon_.edit(type, request.get_param_value("instance"), route, verb, what);
+                if (!done)
+                    return done.error();
+                return LiveRoute::Rest(
+                    [done = *std::move(done)]() -> Result<json> { return done; });
             });
     for (const LiveRoute &route : type.live)
         add(route.method, route.pattern,

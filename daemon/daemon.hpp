@@ -52,8 +52,9 @@ public:
                       const Request &request, const std::string &verb);
 
     // The same for a verb on the running fast path.
-    Result<json> call_live(const VnfType &type, const std::string &instance, const LiveRoute &route,
-                           const Request &request);
+    // What is left to be called, on any thread.
+    Result<LiveRoute::Rest> call_live(const VnfType &type, const std::string &instance,
+                                      const LiveRoute &route, const Request &request);
     // Lets the fast paths keep what they have besides their sections: at the end, and before
     // they are replaced, but not by the ones before them.
     void keep_live();

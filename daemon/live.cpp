@@ -23,8 +23,8 @@ std::string Daemon::live_folder(const std::string &instance) const
     return options_.live_path() + "/" + instance;
 }
 
-Result<json> Daemon::call_live(const VnfType &type, const std::string &instance,
-                               const LiveRoute &route, const Request &request)
+Result<LiveRoute::Rest> Daemon::call_live(const VnfType &type, const std::string &instance,
+                                          const LiveRoute &route, const Request &request)
 {
     auto name = find_instance(type, instance);
     if (!name)
@@ -34,7 +34,12 @@ Result<json> Daemon::call_live(const VnfType &type, const std::string &instance,
         return Error{.code = ENOENT,
                      .what = in_quotes(*name) + " is in no chain, so nothing of it runs: put it "
                                                 "into one first"};
-    return route.call(*fast_path, request);
+    if (route.begin)
+        return route.begin(*fast_path, request);
+    auto done = route.call(*fast_path, request);
+    if (!done)
+        return done.error();
+    return LiveRoute::Rest([done = *std::move(done)]() -> Result<json> { return done; });
 }
 
 Result<> Daemon::restore_live(const Generation &next) const

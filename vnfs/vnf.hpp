@@ -114,7 +114,11 @@ struct Route {
 struct LiveRoute {
     std::string method; // also "GET"
     std::string pattern;
-    std::function<Result<json>(FastPath &fast_path, const Request &request)> call;
+    std::function<Result<json>(FastPath &fast_path, const Request &request)> call = {};
+    // Instead of it, for what takes time: what this returns is called on another thread than
+    // the daemon's, where the fast path may be gone.
+    using Rest = std::function<Result<json>()>;
+    std::function<Rest(FastPath &fast_path, const Request &request)> begin = {};
 };
 
 // How deep into a packet, from the outside in.

@@ -106,7 +106,7 @@ void compare(NetfilterLab &lab, unsigned seed, unsigned packets, Totals &totals)
         const auto &c = j.cases.front();
         const auto number = static_cast<std::uint32_t>(sent.size() + 1);
         for (const auto origin : c.path)
-            if (const auto key = key_of(judge.origins()[origin]); terminal.contains(key))
+            if (const auto key = counter_key(judge.origins()[origin]); terminal.contains(key))
                 if (const auto it = expected.find(key); it != expected.end())
                     ++it->second;
         if (c.decider != offload::no_origin)

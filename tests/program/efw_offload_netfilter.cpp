@@ -154,7 +154,7 @@ void compare(NetfilterLab &lab, unsigned seed, unsigned packets, Totals &totals)
         lab.send(numbered(s, ++number), s.link);
         sent[number] = i;
         for (const auto c : d->counts)
-            if (const auto it = expected.find(key_of(plan.origins[c])); it != expected.end())
+            if (const auto it = expected.find(counter_key(plan.origins[c])); it != expected.end())
                 ++it->second;
     }
     wait();

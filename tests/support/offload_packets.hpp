@@ -207,7 +207,7 @@ inline std::map<std::string, std::uint64_t> counters_of(const offload::Ruleset &
     return out;
 }
 
-inline std::string key_of(const offload::Origin &o)
+inline std::string counter_key(const offload::Origin &o)
 {
     return std::to_string(static_cast<int>(o.family)) + o.table + (o.legacy ? " legacy " : " ") +
            o.chain + " " + std::to_string(o.number);

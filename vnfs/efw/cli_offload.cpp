@@ -18,6 +18,12 @@ std::string number(const json &object, const char *key)
     return object.contains(key) ? std::to_string(object[key].get<std::uint64_t>()) : "-";
 }
 
+std::string place_of(const json &rule)
+{
+    return rule["family"].get<std::string>() + " " + rule["table"].get<std::string>() + " " +
+           rule["chain"].get<std::string>();
+}
+
 std::string first_cause(const json &rule)
 {
     std::string out;
@@ -29,23 +35,43 @@ std::string first_cause(const json &rule)
 }
 
 // Every rule of netfilter, and what becomes of it.
-std::string plan_text(const json &plan)
+std::string rules_text(const json &rules)
 {
-    const bool counted = !plan["rules"].empty() && plan["rules"][0].contains("packets");
     std::vector<std::vector<std::string>> rows{{"TABLE", "STATE", "RULE", "BECAUSE"}};
-    if (counted)
-        rows[0].insert(rows[0].begin() + 2, {"PACKETS", "BYTES"});
-    for (const auto &r : plan["rules"]) {
-        std::vector<std::string> row{r["family"].get<std::string>() + " " +
-                                         r["table"].get<std::string>() + " " +
-                                         r["chain"].get<std::string>(),
-                                     r["state"], r["rule"], first_cause(r)};
-        if (counted)
-            row.insert(row.begin() + 2, {number(r, "packets"), number(r, "bytes")});
-        rows.push_back(std::move(row));
+    for (const auto &r : rules)
+        rows.push_back({place_of(r), r["state"], r["rule"], first_cause(r)});
+    return cli::table(rows);
+}
+
+// "12/720": packets and bytes.
+std::string count_text(const json &rule, const char *key)
+{
+    if (!rule.contains(key))
+        return "-";
+    const bool least = rule.contains("at_least") && key == std::string_view("sum");
+    return (least ? ">=" : "") + number(rule[key], "packets") + "/" + number(rule[key], "bytes");
+}
+
+std::string counted_text(const json &rules)
+{
+    std::vector<std::vector<std::string>> rows{
+        {"TABLE", "STATE", "FAST PATH", "NETFILTER", "SUM", "RULE", "BECAUSE"}};
+    for (const auto &r : rules) {
+        std::string because = first_cause(r);
+        for (const char *key : {"no_sum", "at_least"})
+            if (r.contains(key))
+                because += (because.empty() ? "" : "; ") + r[key].get<std::string>();
+        rows.push_back({place_of(r), r["state"], count_text(r, "fast_path"),
+                        count_text(r, "netfilter"), count_text(r, "sum"), r["rule"], because});
     }
-    return cli::table(rows) + number(plan, "decisions") + " decisions: " + number(plan, "drop") +
-           " drop, " + number(plan, "accept") + " accept, the rest is left to netfilter" +
+    return cli::table(rows) + "counts are packets/bytes: what the fast path has decided, what "
+                              "netfilter has counted itself, and both together\n";
+}
+
+std::string summary_text(const json &plan)
+{
+    return number(plan, "decisions") + " decisions: " + number(plan, "drop") + " drop, " +
+           number(plan, "accept") + " accept, the rest is left to netfilter" +
            (plan["complete"] == true ? "" : "; there were too many, not all are offloaded") + "\n";
 }
 
@@ -61,13 +87,14 @@ void show_plan(Context &context)
     auto host = offload::read_host(names);
     if (!host)
         return context.fail(host.error());
-    context.print(offload::report(offload::plan(*rules, *host)), plan_text);
+    context.print(offload::report(offload::plan(*rules, *host)),
+                  [](const json &plan) { return rules_text(plan["rules"]) + summary_text(plan); });
 }
 
 std::string status_text(const json &offload)
 {
     if (offload["enabled"] != true)
-        return "offload is off: evnf efw offload enable\n";
+        return "offload is off: evnf efw offload enable\n" + counted_text(offload["rules"]);
     std::string out = "offload: " + offload["state"].get<std::string>();
     if (offload.contains("error"))
         out += ": " + offload["error"].get<std::string>();
@@ -76,15 +103,16 @@ std::string status_text(const json &offload)
            (offload["seen_by_kernel"] == true ? "the fast path itself"
                                               : "the daemon, within half a second") +
            "\n";
-    return offload.contains("plan") ? out + plan_text(offload["plan"]) : out;
+    out += counted_text(offload["rules"]);
+    return offload.contains("plan") ? out + summary_text(offload["plan"]) : out;
 }
 
 void show_status(Context &context)
 {
-    auto section = context.call("GET", "/v1/efw");
-    if (!section)
-        return context.fail(section.error());
-    context.print(section->value("offload", json{{"enabled", false}}), status_text);
+    auto offload = context.call("GET", "/v1/efw/offload");
+    if (!offload)
+        return context.fail(offload.error());
+    context.print(*offload, status_text);
 }
 
 void enable(Context &context, bool enabled)

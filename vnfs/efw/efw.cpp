@@ -12,6 +12,7 @@
 #include "match/store.hpp"
 #include "vnfs/efw/explain/query.hpp"
 #include "vnfs/efw/offload/watcher.hpp"
+#include "vnfs/efw/offload_account.hpp"
 #include "vnfs/efw/offloaded.hpp"
 #include "vnfs/efw/section.hpp"
 #include "vnfs/efw/section_sets.hpp"
@@ -49,13 +50,13 @@ class EfwFastPath : public FastPath
 {
 public:
     EfwFastPath(const bpf::MapSet &maps, Skeleton skel, Counters counters, match::Store store,
-                SetElements elements, Offloaded offloaded)
+                SetElements elements, Counters offloaded)
         : maps_(maps),
           skel_(std::move(skel)),
           counters_(counters),
           store_(std::move(store)),
           sets_(std::move(elements)),
-          offloaded_(std::move(offloaded))
+          offloaded_(offloaded)
     {
     }
 
@@ -98,8 +99,24 @@ public:
         return Unit{};
     }
 
-    Result<> restore(const std::string &folder) override { return sets_.restore(folder); }
-    Result<> keep(const std::string &folder) override { return sets_.keep(folder); }
+    Result<> restore(const std::string &folder) override
+    {
+        {
+            const std::scoped_lock lock(mutex_);
+            if (auto r = offloaded_.restore(folder); !r)
+                return r;
+        }
+        return sets_.restore(folder);
+    }
+    Result<> keep(const std::string &folder) override
+    {
+        {
+            const std::scoped_lock lock(mutex_);
+            if (auto r = offloaded_.keep(); !r)
+                return r;
+        }
+        return sets_.keep(folder);
+    }
     Sets &sets() { return sets_; }
 
     [[nodiscard]] Result<json> explain(const json &request) const
@@ -117,6 +134,22 @@ public:
             if (!out || attempts == 1 || live.plan == plan_in_force())
                 return out;
         }
+    }
+
+    // The offload with netfilter's rules one by one, which takes time to read.
+    LiveRoute::Rest account()
+    {
+        const std::scoped_lock lock(mutex_);
+        return [out = offload_json(), plan = offloaded_.plan(),
+                totals = offloaded_.totals()]() -> Result<json> {
+            auto rules = offload::read_live();
+            if (!rules)
+                return Error{.code = rules.error().code ? rules.error().code : EIO,
+                             .what = "read netfilter's rules: " + rules.error().what};
+            json whole = out;
+            whole["rules"] = offload_account(offload::origins_of(*rules), plan.get(), totals);
+            return whole;
+        };
     }
 
     [[nodiscard]] json show(const json &section) const override
@@ -178,6 +211,7 @@ public:
         for (const auto &[result, n] : shown["log"].items())
             out.push_back(
                 {"evnf_efw_log_lines_total", "Lines of logged packets", {{"result", result}}, n});
+        add_offload_metrics(out);
         return out;
     }
 
@@ -222,7 +256,37 @@ private:
     [[nodiscard]] std::shared_ptr<const offload::Plan> plan_in_force() const
     {
         const std::scoped_lock lock(mutex_);
-        return offloaded_.in_force();
+        return offloaded_.plan();
+    }
+
+    // Of rules for which the fast path has decided something: most of many have none.
+    void add_offload_metrics(std::vector<Metric> &out) const
+    {
+        const std::scoped_lock lock(mutex_);
+        const auto plan = offloaded_.plan();
+        if (!plan)
+            return;
+        const auto totals = offloaded_.totals();
+        std::set<std::string> told;
+        for (const auto &o : plan->origins) {
+            const std::string key = key_of(o);
+            const auto t = totals.find(key);
+            if (t == totals.end() || t->second.count.packets == 0 || !told.insert(key).second)
+                continue;
+            const std::vector<std::pair<std::string, std::string>> labels{
+                {"family", offload::report(o)["family"]},
+                {"table", o.table},
+                {"chain", o.chain},
+                {"number", std::to_string(o.number)},
+                {"rule", o.text}};
+            const auto &[packets, bytes] = t->second.count;
+            out.push_back({"evnf_efw_offloaded_packets_total",
+                           "Packets of a rule of netfilter that the fast path decided", labels,
+                           static_cast<double>(packets)});
+            out.push_back({"evnf_efw_offloaded_bytes_total",
+                           "Bytes of packets of a rule of netfilter that the fast path decided",
+                           labels, static_cast<double>(bytes)});
+        }
     }
 
     [[nodiscard]] json offload_json() const
@@ -237,8 +301,8 @@ private:
                  {"took_ms", status.took.count()}};
         if (!status.error.empty())
             out["error"] = status.error;
-        if (json plan = offloaded_.report(); !plan.is_null())
-            out["plan"] = std::move(plan);
+        if (const auto plan = offloaded_.plan())
+            out["plan"] = offload::summary(*plan);
         return out;
     }
 
@@ -289,9 +353,8 @@ Result<std::unique_ptr<FastPath>> load(bpf::MapSet &maps, const json &section, c
     auto offloaded = Counters::bind(maps, "efw_offload_counters");
     if (!offloaded)
         return offloaded.error();
-    auto fast_path =
-        std::make_unique<EfwFastPath>(maps, *std::move(skel), *counters, *std::move(store),
-                                      *std::move(elements), Offloaded(*offloaded));
+    auto fast_path = std::make_unique<EfwFastPath>(
+        maps, *std::move(skel), *counters, *std::move(store), *std::move(elements), *offloaded);
     fast_path->adopt(running);
     if (auto r = fast_path->apply(section); !r)
         return r.error();
@@ -355,6 +418,10 @@ std::vector<LiveRoute> live_routes()
 {
     auto out = set_routes(sets_of);
     out.push_back({"POST", "/explain", explain_packets});
+    out.push_back(
+        {.method = "GET", .pattern = "/offload", .begin = [](FastPath &fast_path, const Request &) {
+             return static_cast<EfwFastPath &>(fast_path).account();
+         }});
     return out;
 }
 

@@ -48,7 +48,7 @@ void remove_others(const std::string &folder, const std::vector<DeclaredSet> &se
         wanted.insert(file_of(set));
     std::error_code ec;
     for (const auto &entry : fs::directory_iterator(folder, ec))
-        if (!wanted.contains(entry.path().filename()))
+        if (entry.path().has_extension() && !wanted.contains(entry.path().filename()))
             fs::remove(entry.path(), ec);
 }
 

@@ -105,25 +105,11 @@ public:
 private:
     std::uint32_t origin(const Table &table, const Chain &chain, const Rule *rule)
     {
-        Origin o{.family = table.family,
-                 .table = table.name,
-                 .chain = chain.name,
-                 .text = rule                ? rule->text
-                         : chain.policy_drop ? "policy drop"
-                                             : "policy accept",
-                 .number = rule ? rule->number : 0,
-                 .handle = rule ? rule->handle : 0,
-                 .legacy = table.legacy,
-                 .counted = rule ? std::any_of(rule->steps.begin(), rule->steps.end(),
-                                               [](const Step &s) {
-                                                   return std::holds_alternative<Count>(s);
-                                               })
-                                 : table.iptables};
         const auto *key = rule ? static_cast<const void *>(rule) : &chain;
         const auto next = static_cast<std::uint32_t>(origins_.list.size());
         const auto [it, is_new] = origins_.of.emplace(key, next);
         if (is_new)
-            origins_.list.push_back(std::move(o));
+            origins_.list.push_back(origin_of(table, chain, rule));
         return it->second;
     }
 

@@ -52,8 +52,11 @@ struct Origin {
     std::string table, chain, text;
     unsigned number = 0; // in its chain, from 1; 0: the chain's policy
     std::uint64_t handle = 0;
+    std::uint64_t table_handle = 0;
     bool legacy = false;
     bool counted = false; // netfilter counts its packets
+    bool several_counters = false;
+    std::optional<Counters> counters = {}; // netfilter's own, when the rules were read
 
     enum class State {
         unseen,    // no packet that efw decides on gets there
@@ -67,6 +70,14 @@ struct Origin {
     std::vector<std::string> causes; // why not all, for people
 };
 
+// Of one rule of a chain, or of its policy if there is none.
+Origin origin_of(const Table &table, const Chain &chain, const Rule *rule);
+// Of all rules and policies that packets of IPv4 and IPv6 may meet, as they stand.
+std::vector<Origin> origins_of(const Ruleset &rules);
+// Tells an origin from all others, and stays the same as long as it is the same rule.
+// Rules of iptables-legacy have no identity but their words.
+std::string key_of(const Origin &origin);
+
 struct Plan {
     std::vector<Decision> decisions; // in order
     std::vector<Origin> origins;
@@ -78,7 +89,11 @@ constexpr std::size_t max_decisions = 65536;
 
 Plan plan(const Ruleset &rules, const Host &host);
 
-// For operators: every rule, whether it is offloaded, and why not.
+// For operators: what is offloaded, without the rules one by one.
+nlohmann::json summary(const Plan &plan);
+// One rule, whether it is offloaded, and why not.
+nlohmann::json report(const Origin &origin);
+// Both: the summary with every rule.
 nlohmann::json report(const Plan &plan);
 
 // A rule of netfilter by its place and text; and what conditions mean, a text each.

@@ -68,6 +68,8 @@ private:
                 return bad_input("nft lists a table of an unknown family " + text_of(o, "family"));
             tables_[{text_of(o, "family"), text_of(o, "name")}] = out_.tables.size();
             out_.tables.push_back({.family = *family, .name = text_of(o, "name")});
+            if (o.contains("handle") && o["handle"].is_number_unsigned())
+                out_.tables.back().handle = o["handle"];
         } else if (kind == "chain") {
             return chain(o);
         } else if (kind == "set" || kind == "map") {

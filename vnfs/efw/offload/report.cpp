@@ -49,37 +49,46 @@ nlohmann::json origin_json(const Origin &o)
     return out;
 }
 
-nlohmann::json report(const Plan &plan)
+nlohmann::json report(const Origin &o)
 {
-    nlohmann::json rules = nlohmann::json::array();
+    nlohmann::json rule = origin_json(o);
+    rule["state"] = state_text(o.state);
+    if (o.decisions)
+        rule["decisions"] = o.decisions;
+    if (o.conditions)
+        rule["conditions"] = conditions_json(o.conditions);
+    if (!o.causes.empty())
+        rule["because"] = o.causes;
+    return rule;
+}
+
+nlohmann::json summary(const Plan &plan)
+{
     std::size_t counts[5] = {}, drops = 0, accepts = 0;
-    for (const auto &o : plan.origins) {
-        nlohmann::json rule = origin_json(o);
-        rule["state"] = state_text(o.state);
-        if (o.decisions)
-            rule["decisions"] = o.decisions;
-        if (o.conditions)
-            rule["conditions"] = conditions_json(o.conditions);
-        if (!o.causes.empty())
-            rule["because"] = o.causes;
-        rules.push_back(std::move(rule));
+    for (const auto &o : plan.origins)
         ++counts[static_cast<int>(o.state)];
-    }
     for (const auto &d : plan.decisions) {
         drops += d.rule.action == EFW_DROP;
         accepts += d.rule.action == EFW_ACCEPT;
     }
-    nlohmann::json out{{"complete", plan.complete},
-                       {"decisions", plan.decisions.size()},
-                       {"drop", drops},
-                       {"accept", accepts},
-                       {"offloaded", counts[1]},
-                       {"in_part", counts[2]},
-                       {"followed", counts[3]},
-                       {"not_offloaded", counts[4]},
-                       {"not_seen", counts[0]},
-                       {"causes", plan.causes},
-                       {"rules", std::move(rules)}};
+    return {{"complete", plan.complete},
+            {"decisions", plan.decisions.size()},
+            {"drop", drops},
+            {"accept", accepts},
+            {"offloaded", counts[1]},
+            {"in_part", counts[2]},
+            {"followed", counts[3]},
+            {"not_offloaded", counts[4]},
+            {"not_seen", counts[0]},
+            {"causes", plan.causes}};
+}
+
+nlohmann::json report(const Plan &plan)
+{
+    nlohmann::json out = summary(plan);
+    out["rules"] = nlohmann::json::array();
+    for (const auto &o : plan.origins)
+        out["rules"].push_back(report(o));
     return out;
 }
 

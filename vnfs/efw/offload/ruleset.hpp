@@ -112,7 +112,8 @@ struct Chain {
 struct Table {
     Family family;
     std::string name;
-    bool iptables = false; // its rules are written as iptables does
+    std::uint64_t handle = 0; // nft's, or 0
+    bool iptables = false;    // its rules are written as iptables does
     bool legacy = false;
     std::vector<Chain> chains = {};
 };
