@@ -12,6 +12,7 @@
 #include "base/net.hpp"
 #include "base/text.hpp"
 #include "vnfs/efw/cli_analysis.hpp"
+#include "vnfs/efw/cli_exchange.hpp"
 #include "vnfs/efw/cli_explain.hpp"
 #include "vnfs/efw/cli_offload.hpp"
 #include "vnfs/efw/cli_sets.hpp"
@@ -315,6 +316,7 @@ void add_verbs(CLI::App &app, Context &context)
     list->callback([&context, owner] { rule_list(context, *owner); });
 
     add_replace(*rule, context);
+    add_exchange(*rule, context);
     add_offload(*efw, context);
     add_log(*efw, context);
     add_set_verbs(*efw, context);

@@ -101,8 +101,9 @@ bool NftReader::meta(const std::string &key, const std::string &op, const json &
         const bool own = right == "host" || right == "unicast";
         if (!own && right != "broadcast" && right != "multicast")
             return false;
-        if (own == (op == "!="))
-            steps_.emplace_back(IsOneOf{{}});
+        const bool so = own != (op == "!=");
+        steps_.emplace_back(IsOneOf{so ? std::vector{Match{}} : std::vector<Match>{},
+                                    "to whom the frame was sent"});
         return true;
     }
     return false;

@@ -15,15 +15,17 @@ class NftReader
 public:
     NftReader(const NftSets &sets, Family family) : sets_(sets), family_(family) {}
 
-    std::vector<Step> read(const json &expressions)
+    NftRule read(const json &expressions)
     {
-        if (!expressions.is_array()) {
-            steps_.emplace_back(Effect{"a rule that cannot be read"});
-            return steps_;
+        if (!expressions.is_array())
+            return {{Effect{"a rule that cannot be read"}}, {0}};
+        NftRule out;
+        for (std::size_t i = 0; i < expressions.size(); ++i) {
+            expression(expressions[i]);
+            out.from.resize(steps_.size(), i);
         }
-        for (const auto &e : expressions)
-            expression(e);
-        return steps_;
+        out.steps = std::move(steps_);
+        return out;
     }
 
 private:

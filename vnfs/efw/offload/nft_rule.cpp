@@ -30,6 +30,39 @@ std::optional<json> plain_element(const json &element)
     return e["val"];
 }
 
+std::optional<Limit> nft_limit(const json &o)
+{
+    static const std::map<std::string, std::uint32_t> units{
+        {"second", 1}, {"minute", 60}, {"hour", 3600}, {"day", 86400}};
+    Limit out;
+    auto number = [&](const char *key, std::uint32_t otherwise) {
+        const json n = o.value(key, json(otherwise));
+        return n.is_number_unsigned() && n <= 0xffffffffU ? n.get<std::uint32_t>() : 0;
+    };
+    if (!o.is_object() || o.contains("rate_unit") || !o.contains("per") || !o["per"].is_string())
+        return std::nullopt;
+    const auto unit = units.find(o["per"].get<std::string>());
+    out.packets = number("rate", 0);
+    out.burst = number("burst", out.burst);
+    out.over = o.value("inv", json(false)) == true;
+    if (unit == units.end() || !out.packets || !out.burst)
+        return std::nullopt;
+    out.seconds = unit->second;
+    return out;
+}
+
+Effect::Kind nft_effect(const std::string &key, const json &inner)
+{
+    if (key == "log" && (inner.is_null() || inner.empty()))
+        return Effect::Kind::log;
+    if (key != "reject" || !inner.is_object())
+        return Effect::Kind::other;
+    if (inner == json{{"type", "tcp reset"}})
+        return Effect::Kind::reset;
+    const bool admin = inner.value("expr", json()) == "admin-prohibited";
+    return admin && inner.size() == 2 ? Effect::Kind::prohibit : Effect::Kind::other;
+}
+
 } // namespace
 
 std::string short_text(const json &j)
@@ -244,15 +277,16 @@ void NftReader::expression(const json &e)
     } else if (key == "notrack") {
         steps_.emplace_back(NoTrack{});
     } else if (lasting.contains(key)) {
-        unknown(e, true);
+        steps_.emplace_back(
+            Unknown{short_text(e), true, key == "limit" ? nft_limit(inner) : std::nullopt});
     } else if (auto decide = verdict(e)) {
         steps_.emplace_back(std::move(*decide));
     } else {
-        steps_.emplace_back(Effect{short_text(e)});
+        steps_.emplace_back(Effect{short_text(e), nft_effect(key, inner)});
     }
 }
 
-std::vector<Step> nft_steps(const json &expressions, const NftSets &sets, Family family)
+NftRule read_nft_rule(const json &expressions, const NftSets &sets, Family family)
 {
     return NftReader(sets, family).read(expressions);
 }

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "vnfs/efw/offload/nft_values.hpp"
 
+#include <netdb.h>
 #include <netinet/in.h>
 
+#include <array>
 #include <map>
 
 #include "vnfs/efw/offload/lexer.hpp"
@@ -46,6 +48,17 @@ const Names icmpv6_types{
     {"router-renumbering", 138},     {"ind-neighbor-solicit", 141}, {"ind-neighbor-advert", 142},
     {"mld2-listener-report", 143}};
 
+// nft writes the names of /etc/protocols, of which there are more.
+std::optional<std::uint64_t> protocol_here(const std::string &name)
+{
+    protoent entry{}, *found = nullptr;
+    std::array<char, 2048> buffer{};
+    if (::getprotobyname_r(name.c_str(), &entry, buffer.data(), buffer.size(), &found) || !found ||
+        found->p_proto < 0 || found->p_proto > 255)
+        return std::nullopt;
+    return static_cast<std::uint64_t>(found->p_proto);
+}
+
 std::optional<std::uint64_t> number(const json &value, std::uint64_t most, const Names &names)
 {
     if (value.is_number_unsigned()) {
@@ -56,7 +69,12 @@ std::optional<std::uint64_t> number(const json &value, std::uint64_t most, const
         return std::nullopt;
     const auto &text = value.get_ref<const std::string &>();
     const auto it = names.find(text);
-    return it != names.end() ? std::optional<std::uint64_t>(it->second) : number_of(text, most);
+    if (it != names.end())
+        return it->second;
+    if (&names == &protocols)
+        if (const auto known = protocol_here(text))
+            return known;
+    return number_of(text, most);
 }
 
 // The two ends of {"range": [a, b]}, or a value twice.

@@ -182,15 +182,20 @@ private:
         const auto it = chains_.find(words[1].text);
         if (it == chains_.end())
             return at(words[1].offset, "there is no chain " + in_quotes(words[1].text));
-        Rule r{.text = std::string(line.substr(words[0].offset)), .counters = counters};
+        Rule r{.text = std::string(line.substr(words[0].offset)),
+               .counters = counters,
+               .place = {line_, words[0].offset + 1}};
         auto &rules = table_->chains[it->second].rules;
         r.number = static_cast<unsigned>(rules.size() + 1);
         rules.push_back(std::move(r));
         words.erase(words.begin(), words.begin() + 2);
         std::vector<std::string> texts;
-        for (auto &w : words)
+        std::vector<std::size_t> columns;
+        for (auto &w : words) {
+            columns.push_back(w.offset + 1);
             texts.push_back(std::move(w.text));
-        pending_.push_back({it->second, rules.size() - 1, std::move(texts)});
+        }
+        pending_.push_back({it->second, rules.size() - 1, std::move(texts), std::move(columns)});
         return Unit{};
     }
 
@@ -202,15 +207,21 @@ private:
             if (c.hook == Hook::none)
                 user.insert(c.name);
         for (const auto &p : pending_) {
-            auto steps = xtables_steps(p.words, family_, user);
-            for (const auto &s : steps)
+            auto read = read_xtables(p.words, family_, user);
+            Rule &rule = table_->chains[p.chain].rules[p.rule];
+            for (const auto &s : read.steps)
                 if (const auto *effect = std::get_if<Effect>(&s)) {
                     if (effect->what.find("--helper") != std::string::npos)
                         out_.ct_helpers = true;
                     if (effect->what.find("--zone") != std::string::npos)
                         out_.ct_zones = true;
                 }
-            table_->chains[p.chain].rules[p.rule].steps = std::move(steps);
+            for (const std::size_t word : read.from)
+                rule.places.push_back({rule.place.line, word < p.columns.size()
+                                                            ? p.columns[word]
+                                                            : rule.place.column});
+            rule.steps = std::move(read.steps);
+            rule.comment = std::move(read.comment);
         }
         pending_.clear();
     }
@@ -218,6 +229,7 @@ private:
     struct Pending {
         std::size_t chain, rule;
         std::vector<std::string> words;
+        std::vector<std::size_t> columns;
     };
 
     int family_;

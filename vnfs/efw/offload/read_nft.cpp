@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <map>
 
+#include "vnfs/efw/offload/nft_places.hpp"
 #include "vnfs/efw/offload/nft_rule.hpp"
 #include "vnfs/efw/offload/ruleset.hpp"
 
@@ -29,7 +30,7 @@ using Key = std::pair<std::string, std::string>; // family, table
 class JsonReader
 {
 public:
-    Result<Ruleset> read(const json &listing)
+    Result<Ruleset> read(const json &listing, const std::vector<NftItem> &places)
     {
         if (!listing.is_object() || !listing.contains("nftables") ||
             !listing["nftables"].is_array())
@@ -39,9 +40,12 @@ public:
         for (const auto &item : items)
             if (auto r = declare(item); !r)
                 return r.error();
-        for (const auto &item : items)
-            if (item.is_object() && item.contains("rule"))
-                if (auto r = rule(item["rule"]); !r)
+        static const NftItem nowhere;
+        for (std::size_t i = 0; i < items.size(); ++i)
+            if (items[i].is_object() && items[i].contains("rule"))
+                if (auto r =
+                        rule(items[i]["rule"], places.size() == items.size() ? places[i] : nowhere);
+                    !r)
                     return r.error();
         return std::move(out_);
     }
@@ -114,7 +118,7 @@ private:
         return Unit{};
     }
 
-    Result<> rule(const json &o)
+    Result<> rule(const json &o, const NftItem &place)
     {
         if (!o.is_object())
             return bad_input("nft lists a rule that is no object");
@@ -134,7 +138,9 @@ private:
             return bad_input("nft lists a rule of the chain " + name + " and not that chain");
         static const json none = json::array();
         const json &expressions = o.contains("expr") ? o["expr"] : none;
-        Rule r{.number = static_cast<unsigned>(chain_->rules.size() + 1)};
+        Rule r{.number = static_cast<unsigned>(chain_->rules.size() + 1),
+               .comment = text_of(o, "comment"),
+               .place = place.place};
         if (o.contains("handle") && o["handle"].is_number_unsigned())
             r.handle = o["handle"];
         r.text = expressions.dump(-1, ' ', false, json::error_handler_t::replace);
@@ -144,7 +150,11 @@ private:
                 e["counter"]["packets"].is_number_unsigned() &&
                 e["counter"]["bytes"].is_number_unsigned())
                 r.counters = Counters{e["counter"]["packets"], e["counter"]["bytes"]};
-        r.steps = nft_steps(expressions, sets_[{text_of(o, "family"), (*in)->name}], (*in)->family);
+        auto read =
+            read_nft_rule(expressions, sets_[{text_of(o, "family"), (*in)->name}], (*in)->family);
+        for (const std::size_t e : read.from)
+            r.places.push_back(e < place.expressions.size() ? place.expressions[e] : place.place);
+        r.steps = std::move(read.steps);
         for (const auto &s : r.steps)
             if (const auto *effect = std::get_if<Effect>(&s)) {
                 out_.ct_helpers = out_.ct_helpers ||
@@ -168,7 +178,7 @@ private:
 Result<Ruleset> parse_nft_json(std::string_view text)
 {
     try {
-        return JsonReader().read(json::parse(text));
+        return JsonReader().read(json::parse(text), nft_places(text));
     } catch (const json::exception &e) { // not JSON, or of another shape than nft's
         return bad_input(std::string("the listing of nft cannot be read: ") + e.what());
     }

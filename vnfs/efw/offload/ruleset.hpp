@@ -12,6 +12,7 @@
 
 #include "base/result.hpp"
 #include "match/match.hpp"
+#include "vnfs/efw/rule.hpp"
 
 namespace evnf::efw::offload
 {
@@ -48,6 +49,9 @@ enum AddressType : std::uint8_t {
 
 struct IsOneOf {
     std::vector<match::Match> matches;
+    // What it asks for that is so, or not so, of all packets that are offloaded, though
+    // not of others: see plan.hpp.
+    std::string settled = {};
 };
 struct HasCtState {
     std::uint8_t states; // negation is resolved
@@ -66,6 +70,7 @@ struct HasAddressType {
 struct Unknown {
     std::string what;
     bool lasting;
+    std::optional<Limit> limit = {}; // of such a kind as efw's rules have too
 };
 
 // Steps that do something.
@@ -77,6 +82,8 @@ struct NoTrack {
 // What netfilter does beside deciding, or decides in a way that only it can carry out.
 struct Effect {
     std::string what;
+    // What efw's own rules have, too.
+    enum class Kind { other, log, reset, prohibit } kind = Kind::other;
 };
 enum class Verdict { accept, drop, return_to_caller, jump, go_to, next_rule };
 struct Decide {
@@ -90,12 +97,20 @@ struct DecideByMap {
 using Step = std::variant<IsOneOf, HasCtState, HasMark, HasAddressType, Unknown, Count, NoTrack,
                           Effect, Decide, DecideByMap>;
 
+struct Place {
+    std::size_t line = 0, column = 0;
+};
+
 struct Rule {
     std::string text;         // as its own tool writes it
     unsigned number = 0;      // in its chain, from 1
     std::uint64_t handle = 0; // nft's, or 0
     std::optional<Counters> counters = {};
     std::vector<Step> steps = {};
+    std::string comment = {};
+    // Where it stands in what was read, from 1, and where its steps do, if that is known.
+    Place place = {};
+    std::vector<Place> places = {};
 };
 
 struct Chain {

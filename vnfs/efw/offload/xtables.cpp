@@ -2,6 +2,7 @@
 #include "vnfs/efw/offload/xtables.hpp"
 
 #include <algorithm>
+#include <map>
 
 #include "abi/pkt.h"
 #include "vnfs/efw/offload/lexer.hpp"
@@ -26,6 +27,28 @@ bool is_lasting(std::string_view module)
         "frag",     "ipv6header", "rt",       "dst",       "hbh",     "mh",       "rpfilter",
         "realm",    "tcpmss",     "addrtype", "conntrack", "udplite", "connlabel"};
     return !pure.contains(module);
+}
+
+// "-m limit --limit 10/sec --limit-burst 20"
+std::optional<Limit> limit_of(const std::string &text)
+{
+    static const std::map<std::string_view, std::uint32_t> units{
+        {"sec", 1}, {"min", 60}, {"hour", 3600}, {"day", 86400}};
+    const auto words = split(text, ' ');
+    Limit out;
+    if ((words.size() != 4 && words.size() != 6) || words[2] != "--limit" ||
+        (words.size() == 6 && words[4] != "--limit-burst"))
+        return std::nullopt;
+    const auto rate = split(words[3], '/');
+    const auto unit = units.find(rate.back());
+    const auto packets = number_of(rate.front(), 0xffffffff);
+    const auto burst = words.size() == 6 ? number_of(words[5], 0xffffffff) : out.burst;
+    if (rate.size() != 2 || unit == units.end() || !packets || !burst || !*packets || !*burst)
+        return std::nullopt;
+    out.packets = static_cast<std::uint32_t>(*packets);
+    out.seconds = unit->second;
+    out.burst = static_cast<std::uint32_t>(*burst);
+    return out;
 }
 
 } // namespace
@@ -76,7 +99,7 @@ bool XtablesReader::known_by_module(const std::string &o)
         return value.has_value();
     }
     if (m == "comment" && o == "--comment")
-        return !take().empty();
+        return !(comment_ = take()).empty();
     return (m == "tos" && o == "--tos" && tos()) || (m == "mark" && o == "--mark" && mark()) ||
            (m == "pkttype" && o == "--pkt-type" && packet_type());
 }
@@ -112,7 +135,8 @@ void XtablesReader::unknown_option(const std::string &option)
         module_.empty() || option.starts_with("-m") ? option : "-m " + module_ + " " + option;
     while (!done() && words_[at_] != "-m" && words_[at_] != "-j" && words_[at_] != "-g")
         what += " " + take();
-    unknown(what, module_.empty() || is_lasting(module_));
+    unknown(what, module_.empty() || is_lasting(module_),
+            option == "-m limit" ? limit_of(what) : std::nullopt);
 }
 
 void XtablesReader::option(const std::string &o)
@@ -156,11 +180,25 @@ void XtablesReader::target(bool go_to)
     } else if (name == "NOTRACK" || (name == "CT" && options == " --notrack")) {
         steps_.emplace_back(NoTrack{});
     } else {
-        steps_.emplace_back(Effect{name + options});
+        extension(name, options);
     }
 }
 
-std::vector<Step> XtablesReader::read()
+void XtablesReader::extension(const std::string &name, const std::string &options)
+{
+    using Kind = Effect::Kind;
+    static const std::map<std::string, Kind> rejects{
+        {" --reject-with tcp-reset", Kind::reset},
+        {" --reject-with icmp-admin-prohibited", Kind::prohibit},
+        {" --reject-with icmp6-adm-prohibited", Kind::prohibit}};
+    const auto reject = rejects.find(options);
+    const Kind kind = name == "LOG" && options.empty()              ? Kind::log
+                      : name == "REJECT" && reject != rejects.end() ? reject->second
+                                                                    : Kind::other;
+    steps_.emplace_back(Effect{name + options, kind});
+}
+
+XtablesRule XtablesReader::read()
 {
     // Words of a module that is not known may look like a target: then nothing is known.
     const auto targets = std::count_if(words_.begin(), words_.end(),
@@ -168,19 +206,22 @@ std::vector<Step> XtablesReader::read()
     if (targets > 1) {
         unknown("more than one target", true);
         steps_.emplace_back(Effect{"more than one target"});
-        return steps_;
+        return {steps_, {0, 0}, comment_};
     }
     while (!done()) {
+        const std::size_t begin = at_;
         std::string word = take();
         negated_ = word == "!";
         option(negated_ ? take() : word);
+        from_.resize(steps_.size(), begin);
     }
     if (targets == 0)
         steps_.emplace_back(Count{});
-    return steps_;
+    from_.resize(steps_.size(), 0);
+    return {steps_, from_, comment_};
 }
 
-std::vector<Step> xtables_steps(const Words &words, int family, const std::set<std::string> &chains)
+XtablesRule read_xtables(const Words &words, int family, const std::set<std::string> &chains)
 {
     return XtablesReader(words, family, chains).read();
 }

@@ -23,16 +23,16 @@ public:
     {
     }
 
-    std::vector<Step> read();
+    XtablesRule read();
 
 private:
     [[nodiscard]] bool done() const { return at_ >= words_.size(); }
     std::string take() { return done() ? std::string() : words_[at_++]; }
     match::Match match() const { return {.family = family_}; }
     void is(match::Match m) { steps_.emplace_back(IsOneOf{{std::move(m)}}); }
-    void unknown(std::string what, bool lasting)
+    void unknown(std::string what, bool lasting, std::optional<Limit> limit = {})
     {
-        steps_.emplace_back(Unknown{std::move(what), lasting});
+        steps_.emplace_back(Unknown{std::move(what), lasting, limit});
     }
     void unknown_option(const std::string &option);
     void option(const std::string &option);
@@ -49,6 +49,7 @@ private:
     bool address_types(bool source);
     bool packet_type();
     void interface(bool in);
+    void extension(const std::string &name, const std::string &options);
     void target(bool go_to);
 
     const std::vector<std::string> &words_;
@@ -59,6 +60,8 @@ private:
     std::string module_;
     std::optional<std::uint8_t> protocol_; // of -p, not negated
     std::vector<Step> steps_;
+    std::vector<std::size_t> from_;
+    std::string comment_;
 };
 
 } // namespace evnf::efw::offload

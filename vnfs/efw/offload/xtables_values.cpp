@@ -253,8 +253,9 @@ bool XtablesReader::packet_type()
     const std::string type = take();
     if (type != "unicast" && type != "broadcast" && type != "multicast")
         return false;
-    if ((type == "unicast") == negated_)
-        steps_.emplace_back(IsOneOf{{}});
+    const bool so = (type == "unicast") != negated_;
+    steps_.emplace_back(
+        IsOneOf{so ? std::vector{match()} : std::vector<Match>{}, "to whom the frame was sent"});
     return true;
 }
 
