@@ -180,7 +180,9 @@ def table(rows, alone):
         return f"{middle / 1000:.1f} ±{spread:.0%}"
 
     def cost(row):
-        return 1e9 / row["packets_per_second"] - 1e9 / alone
+        if not row or row["packets_per_second"] >= alone:  # a slow spell hit the sender alone
+            return "-"
+        return f"{1e9 / row['packets_per_second'] - 1e9 / alone:.0f}"
     out = ["| rules | match | netfilter, kpps | offloaded, kpps | netfilter, ns | offloaded, ns |",
            "|---|---|---|---|---|---|"]
     for row in rows:
@@ -188,7 +190,7 @@ def table(rows, alone):
             continue
         fast = known.get((row["rules"], OFFLOADED, row["match"]))
         out.append(f"| {row['rules']} | {row['match']} | {cell(row)} | {cell(fast)} | "
-                   f"{cost(row):.0f} | {f'{cost(fast):.0f}' if fast else '-'} |")
+                   f"{cost(row)} | {cost(fast)} |")
     return "\n".join(out)
 
 
