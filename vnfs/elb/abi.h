@@ -8,6 +8,7 @@
 #define ELB_MAX_BACKENDS 4096 /* of all services together */
 #define ELB_SLOTS 4096        /* of each service; a power of two */
 #define ELB_TRIES 4           /* slots tried for a new connection whose way back is taken */
+#define ELB_OPENING_TIME 240  /* seconds after an answer in which one keeps its backend */
 
 /* A virtual service; with port and proto zero, a host that elb must know of. */
 struct elb_service_key {
@@ -67,8 +68,9 @@ struct elb_opening {
     __u8 rewrite;  /* enum elb_rewrite */
     __u8 pad;
     __be32 expected; /* the acknowledgment number of a client that has seen it */
+    __u32 seen;      /* elb_clock when it was made, then at the backend's last answer */
 };
-ABI_VALUE(struct elb_opening, 28);
+ABI_VALUE(struct elb_opening, 32);
 
 /* By a backend's key: whose answers its packets are. */
 struct elb_owner {

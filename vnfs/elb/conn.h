@@ -102,16 +102,17 @@ static __always_inline __u8 seen_flags(const struct pkt *p)
            (p->tcp_flags & TCP_RST ? ELB_SEEN_RST : 0);
 }
 
-/* Notes a packet of an established connection. Most change nothing: no line is written. */
+/* Notes a packet of an established connection. Most change nothing: no line is written.
+ * Who goes on after a RST has sent none: it was forged. */
 static __always_inline void conn_seen(const struct pkt *p, struct elb_conn *c)
 {
     __u32 now = elb_now();
-    __u8 flags = seen_flags(p);
+    __u8 flags = (c->flags & ~ELB_SEEN_RST) | seen_flags(p);
 
     if (c->seen != now)
         c->seen = now;
-    if (flags & ~c->flags)
-        c->flags |= flags;
+    if (c->flags != flags)
+        c->flags = flags;
 }
 
 /* The key of the entry for the other direction. */
@@ -142,24 +143,34 @@ static __always_inline bool conn_ended(const struct flow_key *key, const struct 
     return other && other->flags;
 }
 
-/* Forgets the connection of a client's packet that opens one, if it has ended: another has
- * its ports now. Gives whether it has. A global function: the stack of its own is for few
+/* Forgets the connection that has one of its keys here, if it has ended: another has its
+ * ports now. Gives whether it has. A global function: the stack of its own is for few
  * packets, as of the next ones. */
-__noinline int conn_is_over(void)
+__noinline int conn_is_over(struct flow_key *key)
 {
-    struct pkt *p = pkt_get(); /* Linux 6.1 takes no argument's memory as a key */
-    struct flow_key back;
+    struct flow_key own, back;
     struct elb_conn *c;
 
-    if (!p)
+    if (!key)
         return 0;
-    c = bpf_map_lookup_elem(&elb_conns, &p->flow);
-    if (!c || !conn_ended(&p->flow, c))
+    own = *key; /* Linux 6.1 takes no argument's memory as a key of a map */
+    c = bpf_map_lookup_elem(&elb_conns, &own);
+    if (!c || !conn_ended(&own, c))
         return 0;
-    back = conn_back(&p->flow, c);
+    back = conn_back(&own, c);
     bpf_map_delete_elem(&elb_conns, &back);
-    bpf_map_delete_elem(&elb_conns, &p->flow);
+    bpf_map_delete_elem(&elb_conns, &own);
     return 1;
+}
+
+/* Whether neither side will say anything more. */
+static __always_inline bool conn_closed(const struct flow_key *key, const struct elb_conn *c)
+{
+    struct flow_key back = conn_back(key, c);
+    const struct elb_conn *other = bpf_map_lookup_elem(&elb_conns, &back);
+    __u8 others = other ? other->flags : ELB_SEEN_FIN;
+
+    return (c->flags & others & ELB_SEEN_FIN) || ((c->flags | others) & ELB_SEEN_RST);
 }
 
 /* The client's flow of which a backend's packet (`f`) is the answer, as far as it is
@@ -179,10 +190,10 @@ static __always_inline struct elb_opening *opening_answered(const struct flow_ke
     client->dport = owner->port;
     if (owner->shared) {
         o = bpf_map_lookup_elem(&elb_openings, f);
-        if (!o)
-            return NULL;
-        client->daddr = o->addr;
-        client->dport = o->port;
+        if (o) { /* there is none of before it was shared */
+            client->daddr = o->addr;
+            client->dport = o->port;
+        }
     }
     o = bpf_map_lookup_elem(&elb_openings, client);
     return o && o->port == f->sport && same_addr(&o->addr, &f->saddr) ? o : NULL;
@@ -194,6 +205,7 @@ static __always_inline void opening_answer(struct frame_ctx *ctx, const struct p
 {
     struct tcphdr *tcp;
 
+    o->seen = elb_now();
     if (p->flow.proto != IPPROTO_TCP) {
         o->answered = 1;
         return;
@@ -212,6 +224,21 @@ static __always_inline void opening_answer(struct frame_ctx *ctx, const struct p
         return;
     o->expected = bpf_htonl(bpf_ntohl(tcp->seq) + 1);
     o->answered = 2;
+}
+
+/* Whether its backend has long not answered: another connection may have its ports now. */
+static __always_inline bool opening_is_stale(const struct elb_opening *o)
+{
+    return elb_now() - o->seen > ELB_OPENING_TIME;
+}
+
+/* Whether the client's packet goes where those before it went, or is placed anew: what opens
+ * has no backend until one answers. */
+static __always_inline bool opening_stays(const struct pkt *p, const struct elb_opening *o)
+{
+    if (p->flow.proto == IPPROTO_TCP && !opens(p))
+        return true;
+    return o->answered && !o->flags && !opening_is_stale(o);
 }
 
 /* Whether the client's packet shows that it has seen the backend's answer. */

@@ -4,6 +4,7 @@
 #include <netinet/in.h>
 
 #include <algorithm>
+#include <cstring>
 
 namespace evnf::elb
 {
@@ -23,6 +24,11 @@ struct FirstConn {
     __u8 pad[2];
 };
 static_assert(sizeof(FirstConn) == 24);
+
+bool same(const flow_key &a, const flow_key &b)
+{
+    return std::memcmp(&a, &b, sizeof a) == 0;
+}
 
 } // namespace
 
@@ -65,12 +71,12 @@ Result<Connections> Connections::bind(const bpf::MapSet &maps)
 Result<> Connections::tick(std::chrono::steady_clock::time_point now, const Timeouts &timeouts)
 {
     std::uint32_t clock = clock_.get(0).value_or(0);
-    if (!last_)
-        last_ = now;
-    if (const auto passed = std::chrono::floor<std::chrono::seconds>(now - *last_);
-        passed.count() > 0) {
-        *last_ += passed;
-        clock += static_cast<std::uint32_t>(passed.count());
+    if (!began_)
+        began_ = {now, clock};
+    const auto passed = std::chrono::floor<std::chrono::seconds>(now - began_->first);
+    const auto due = began_->second + static_cast<std::uint32_t>(passed.count());
+    if (static_cast<std::int32_t>(due - clock) > 0) { // else another generation has turned it
+        clock = due;
         if (auto r = clock_.put(0, clock); !r)
             return r;
     }
@@ -151,7 +157,9 @@ void Connections::look_at(const flow_key &key, const elb_conn &conn, const Timeo
     if (silent(conn) <= least)
         return;
     const flow_key other_key = key_back(key, conn);
-    const auto other = table_.get(other_key);
+    auto other = table_.get(other_key);
+    if (other && !same(key_back(other_key, *other), key)) // another connection's by now
+        other.reset();
     const unsigned other_flags = other ? other->flags : 0U;
     const std::uint32_t most =
         timeout_of(timeouts, key.proto, to_backend ? conn.flags : other_flags,
@@ -162,7 +170,8 @@ void Connections::look_at(const flow_key &key, const elb_conn &conn, const Timeo
     if (const auto now = table_.get(key); !now || now->seen != conn.seen)
         return;
     table_.erase(key);
-    table_.erase(other_key);
+    if (other)
+        table_.erase(other_key);
     if (to_backend)
         --found_[conn.backend];
 }

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <map>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "base/bpf.hpp"
@@ -81,7 +82,8 @@ private:
     Table table_;
     Clock clock_;
     std::size_t size_;
-    std::optional<std::chrono::steady_clock::time_point> last_;
+    // What the clock said at the first tick.
+    std::optional<std::pair<std::chrono::steady_clock::time_point, std::uint32_t>> began_;
     std::optional<std::uint32_t> at_; // where the pass goes on; none: at the beginning
     std::map<unsigned, std::size_t> active_, found_;
 };

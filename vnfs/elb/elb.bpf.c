@@ -56,19 +56,16 @@ static __always_inline __u32 flow_hash(const struct flow_key *f)
 }
 
 /* Whether the way back is that of a living connection of this client to another service of
- * the same backend: both would look the same from there. */
-static __always_inline bool way_back_taken(const struct pkt *p, const struct flow_key *back,
-                                           bool shared)
+ * the same backend: both would look the same from there. One that is over gives it free. */
+static __always_inline bool way_back_taken(const struct pkt *p, struct flow_key *back, bool shared)
 {
     const struct elb_conn *c = bpf_map_lookup_elem(&elb_conns, back);
     const struct elb_opening *o;
     struct flow_key other = p->flow;
 
-    if (p->flow.proto != IPPROTO_TCP)
-        return false;
     if (c && !(c->port == p->flow.dport && same_addr(&c->addr, &p->flow.daddr)))
-        return !conn_ended(back, c);
-    if (!shared)
+        return !(conn_closed(back, c) && conn_is_over(back));
+    if (!shared || p->flow.proto != IPPROTO_TCP)
         return false;
     o = bpf_map_lookup_elem(&elb_openings, back);
     if (!o || (o->port == p->flow.dport && same_addr(&o->addr, &p->flow.daddr)))
@@ -127,9 +124,8 @@ __noinline __u32 place(__u32 service, struct elb_opening *known, struct elb_targ
         t->port = slot->port;
         t->backend = slot->backend;
         t->rewrite = ELB_TO_BACKEND;
-        if (known && !known->flags && known->port == t->port && same_addr(&known->addr, &t->addr))
-            return NEXT;
         opening.backend = t->backend;
+        opening.seen = elb_now();
         if (shared) {
             opening.addr = p->flow.daddr;
             opening.port = p->flow.dport;
@@ -137,6 +133,9 @@ __noinline __u32 place(__u32 service, struct elb_opening *known, struct elb_targ
             if (bpf_map_update_elem(&elb_openings, &back, &opening, BPF_ANY))
                 return ELB_DROP_TABLE_FULL;
         }
+        if (known && !known->flags && known->port == t->port && same_addr(&known->addr, &t->addr) &&
+            !opening_is_stale(known))
+            return NEXT;
         opening.addr = t->addr;
         opening.port = t->port;
         opening.rewrite = ELB_TO_BACKEND;
@@ -220,7 +219,7 @@ STAGE(elb)
         return without_ports(ctx, p);
 
     c = bpf_map_lookup_elem(&elb_conns, &p->flow);
-    if (c && !(opens(p) && c->rewrite == ELB_TO_BACKEND && conn_is_over())) {
+    if (c && !(opens(p) && c->rewrite == ELB_TO_BACKEND && conn_is_over(&p->flow))) {
         conn_seen(p, c);
         t = (struct elb_target){c->addr, c->port, c->backend, c->rewrite};
         return rewrite(ctx, p, &t);
@@ -228,7 +227,7 @@ STAGE(elb)
     opening = bpf_map_lookup_elem(&elb_openings, &p->flow);
     if (opening && opening->rewrite == ELB_TO_CLIENT)
         opening = NULL; /* the backend's side of one */
-    if (opening && (!opens(p) || (opening->answered && !opening->flags))) {
+    if (opening && opening_stays(p, opening)) {
         opening_goes_on(ctx, p, opening, &t);
         return rewrite(ctx, p, &t);
     }
