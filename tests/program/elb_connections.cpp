@@ -56,6 +56,23 @@ TEST_CASE_METHOD(Connected, "a connection is established by who has seen the bac
     CHECK(comes_from(answer_to(open, "10.0.2.11", 8080)) == vip);
 }
 
+TEST_CASE_METHOD(Connected, "a client that ends at once, or has, establishes nothing")
+{
+    configure({service(vip, 80, "tcp", servers(1))});
+    for (const std::uint8_t how : {fin, rst}) {
+        const Frame open = to_vip(client, 4000U + how);
+        run(build(open));
+        run(build(answer_to(open, "10.0.2.11", 8080, syn | ack)));
+        Frame last = open;
+        last.tcp_ack = 2;
+        for (const auto flags : {static_cast<std::uint8_t>(ack | how), ack}) {
+            last.tcp_flags = flags;
+            CHECK(goes_to(last) == "10.0.2.11");
+        }
+        CHECK(established() == 0);
+    }
+}
+
 TEST_CASE_METHOD(Connected, "a backend that refuses establishes nothing")
 {
     configure({service(vip, 80, "tcp", servers(1))});
@@ -295,6 +312,15 @@ TEST_CASE_METHOD(Connected, "an ICMP error reaches the side that sent the packet
         REQUIRE(left(stage_at, to_backend ? ELB_NEXT_BACKEND : ELB_NEXT_CLIENT) > 0);
         REQUIRE(r.out == wanted);
         REQUIRE(address_of(r.seen.flow.daddr) == want.dst);
+        REQUIRE(address_of(r.seen.quoted.saddr) == sent.src);
+        REQUIRE(address_of(r.seen.quoted.daddr) == sent.dst);
+        REQUIRE(ntohs(r.seen.quoted.sport) == sent.sport);
+        REQUIRE(ntohs(r.seen.quoted.dport) == sent.dport);
+        // A router tells only who sent the packet.
+        Frame astray = error;
+        astray.dst = six ? "2001:db8:9::8" : "198.51.100.8";
+        const Bytes elsewhere = build(astray);
+        REQUIRE(run(elsewhere).out == elsewhere);
         // About packets that are no connection's: nobody's business here.
         Frame foreign = error;
         seen.sport = static_cast<std::uint16_t>(seen.sport ^ 0x8000);
