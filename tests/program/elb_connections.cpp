@@ -39,6 +39,7 @@ TEST_CASE_METHOD(Connected, "a connection is established by who has seen the bac
     Frame answer = answer_to(open, "10.0.2.11", 8080, syn | ack);
     answer.tcp_seq = 0xffffffff;
     CHECK(comes_from(answer) == vip);
+    run(build(answer_to(open, "10.0.2.11", 8080, ack))); // as to a forged SYN
     for (const std::uint32_t number : {1U, 0xffffffffU, 0x80000000U}) {
         data.tcp_ack = number;
         run(build(data));
@@ -257,6 +258,7 @@ TEST_CASE_METHOD(Connected, "an ICMP error reaches the side that sent the packet
 {
     configure({service(vip, 80, "tcp", {backend("10.0.2.11", 8080)}),
                service(vip, 80, "udp", {backend("10.0.2.11", 5353)}),
+               service("192.0.2.20", 80, "tcp", {backend("10.0.2.11", 8080)}), // shares it
                service(vip6, 80, "tcp", {backend("2001:db8:2::11", 8080)}),
                service(vip6, 80, "udp", {backend("2001:db8:2::11", 5353)})});
     Random random(11);

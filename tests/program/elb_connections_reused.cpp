@@ -27,32 +27,36 @@ TEST_CASE_METHOD(Connected,
                  "services that share a backend share a client's ports one after the other")
 {
     configure({service(vip, 80, "tcp", servers(1)), service(other_vip, 80, "tcp", servers(1))});
-    const Frame open = to_vip(client, 4000), other = to_other(open);
     const auto end = [&](const Frame &f, bool by_client) {
         Frame last = f;
         last.tcp_flags = fin | ack;
         run(build(by_client ? last : answer_to(f, "10.0.2.11", 8080, fin | ack)));
     };
-    const Frame answer = answer_to(open, "10.0.2.11", 8080);
-    establish(open);
-    CHECK(comes_from(answer) == vip);
-    for (const bool by_client : {true, false}) {
-        run(build(other)); // the first is still in use, if by one side only
-        CHECK(left(stage_at, ELB_DROP_WAY_BACK) == 1);
+    for (const bool client_first : {true, false}) {
+        const Frame open = to_vip(client, client_first ? 4000 : 5000), other = to_other(open);
+        const Frame answer = answer_to(open, "10.0.2.11", 8080);
+        establish(open);
         CHECK(comes_from(answer) == vip);
-        end(open, by_client);
+        for (const bool by_client : {client_first, !client_first}) {
+            run(build(other)); // the first is still in use, if by one side only
+            CHECK(left(stage_at, ELB_DROP_WAY_BACK) == 1);
+            CHECK(comes_from(answer) == vip);
+            end(open, by_client);
+        }
+        CHECK(goes_to(other) == "10.0.2.11");
+        CHECK(goes_to(other) == "10.0.2.11"); // sent again
+        establish(other);
+        CHECK(comes_from(answer) == other_vip);
+        // What the first one's ports do now is no matter of the second.
+        run(build(open));
+        CHECK(left(stage_at, ELB_DROP_WAY_BACK) == 1);
+        CHECK(comes_from(answer) == other_vip);
+        end(other, true);
+        end(other, false);
+        establish(open);
+        CHECK(comes_from(answer) == vip);
     }
-    establish(other);
-    CHECK(comes_from(answer) == other_vip);
-    CHECK(established() == 1);
-    // What the first one's ports do now is no matter of the second.
-    run(build(open));
-    CHECK(left(stage_at, ELB_DROP_WAY_BACK) == 1);
-    CHECK(comes_from(answer) == other_vip);
-    end(other, true);
-    end(other, false);
-    establish(open);
-    CHECK(comes_from(answer) == vip);
+    CHECK(established() == 2);
 }
 
 TEST_CASE_METHOD(Connected, "UDP of one client to services that share backends goes to two of them")
@@ -141,6 +145,17 @@ TEST_CASE_METHOD(Connected,
     with(left_over);
     must(connections.tick(begin + seconds(1100), timeouts));
     CHECK(goes_to(data) == "10.0.2.11");
+}
+
+TEST_CASE_METHOD(Connected, "a backend that answers too late is none of the connection's any more")
+{
+    configure({service(vip, 80, "tcp", servers(1))});
+    const Frame open = to_vip(client, 4000);
+    run(build(open));
+    configure({service(vip, 80, "tcp", {backend("10.0.2.12", 8080)})});
+    CHECK(goes_to(open) == "10.0.2.12");
+    CHECK(comes_from(answer_to(open, "10.0.2.11", 8080, syn | ack)) == "10.0.2.11");
+    CHECK(establish(open) == "10.0.2.12");
 }
 
 TEST_CASE_METHOD(Connected, "time passes once, however many generations tick")

@@ -168,7 +168,7 @@ static __always_inline bool conn_closed(const struct flow_key *key, const struct
 {
     struct flow_key back = conn_back(key, c);
     const struct elb_conn *other = bpf_map_lookup_elem(&elb_conns, &back);
-    __u8 others = other ? other->flags : ELB_SEEN_FIN;
+    __u8 others = other ? other->flags : 0;
 
     return (c->flags & others & ELB_SEEN_FIN) || ((c->flags | others) & ELB_SEEN_RST);
 }
