@@ -194,8 +194,9 @@ def folded(total):
     return ~total & 0xffff
 
 
-def flood(interface, mac, address, port, count):
-    """SYNs as of a whole network, as fast as they go."""
+def flood(interface, mac, address, port, least):
+    """SYNs as of a whole network, as fast as they go; at least so many, and until a line comes
+    on standard input."""
     s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
     s.bind((interface, 0))
     s.setsockopt(263, 20, 1)  # SOL_PACKET, PACKET_QDISC_BYPASS
@@ -206,7 +207,7 @@ def flood(interface, mac, address, port, count):
     tcp_sum = words_sum(to) + 6 + 20 + port + 0x5002 + 0xffff
     dice = random.Random(1)
     sent = 0
-    for _ in range(count):
+    while sent < least or sent % 1000 or not select.select([sys.stdin], [], [], 0)[0]:
         high, low = 0xc612 | dice.getrandbits(1), dice.getrandbits(16)  # 198.18.0.0/15
         sport, seq = dice.randrange(1024, 65536), dice.getrandbits(32)
         tcp = tcp_sum + high + low + sport + (seq >> 16) + (seq & 0xffff)

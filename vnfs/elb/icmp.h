@@ -92,8 +92,8 @@ __noinline __u32 icmp_error(struct frame_ctx *ctx, struct pkt *p)
 
     if (!p)
         return NEXT;
-    if (p->quoted_l4 != PKT_L4_PORTS ||
-        !same_addr(&p->flow.daddr, &p->quoted.saddr) || !icmp_target(p, &t))
+    if (p->quoted_l4 != PKT_L4_PORTS || !same_addr(&p->flow.daddr, &p->quoted.saddr) ||
+        !icmp_target(p, &t))
         return NEXT;
     delta = icmp_rewrite_quoted(ctx, p, &t);
     addr = t.rewrite == ELB_TO_BACKEND ? &p->flow.daddr : &p->flow.saddr;
