@@ -58,6 +58,15 @@ struct {
     __uint(pinning, LIBBPF_PIN_BY_NAME);
 } elb_clock SEC(".maps");
 
+/* A key that came as an argument, whose memory Linux 6.1 does not take as one of a map; the
+ * stack has no room left. */
+struct {
+    __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+    __uint(max_entries, 1);
+    __type(key, __u32);
+    __type(value, struct flow_key);
+} elb_key_scratch SEC(".maps");
+
 struct {
     __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
     __uint(max_entries, ELB_MAX_BACKENDS);
@@ -131,35 +140,30 @@ static __always_inline struct flow_key conn_back(const struct flow_key *key,
     return back;
 }
 
-/* Whether a connection has ended for one of its sides, so that its ports may open another. */
-static __always_inline bool conn_ended(const struct flow_key *key, const struct elb_conn *c)
-{
-    struct flow_key back = conn_back(key, c);
-    const struct elb_conn *other;
-
-    if (c->flags)
-        return true;
-    other = bpf_map_lookup_elem(&elb_conns, &back);
-    return other && other->flags;
-}
-
-/* Forgets the connection that has one of its keys here, if it has ended: another has its
- * ports now. Gives whether it has. A global function: the stack of its own is for few
- * packets, as of the next ones. */
+/* Forgets the connection that has one of its keys here, if it has ended for one of its
+ * sides: another has its ports now. Gives whether it has. A global function: the stack of
+ * its own is for few packets, as of the next ones. */
 __noinline int conn_is_over(struct flow_key *key)
 {
-    struct flow_key own, back;
-    struct elb_conn *c;
+    struct elb_conn *c, *other;
+    struct flow_key back, *own;
+    __u32 zero = 0;
 
     if (!key)
         return 0;
-    own = *key; /* Linux 6.1 takes no argument's memory as a key of a map */
-    c = bpf_map_lookup_elem(&elb_conns, &own);
-    if (!c || !conn_ended(&own, c))
+    own = bpf_map_lookup_elem(&elb_key_scratch, &zero);
+    if (!own)
         return 0;
-    back = conn_back(&own, c);
+    *own = *key;
+    c = bpf_map_lookup_elem(&elb_conns, own);
+    if (!c)
+        return 0;
+    back = conn_back(own, c);
+    other = bpf_map_lookup_elem(&elb_conns, &back);
+    if (!c->flags && !(other && other->flags))
+        return 0;
     bpf_map_delete_elem(&elb_conns, &back);
-    bpf_map_delete_elem(&elb_conns, &own);
+    bpf_map_delete_elem(&elb_conns, own);
     return 1;
 }
 
