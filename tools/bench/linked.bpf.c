@@ -36,6 +36,24 @@ int forward_route(struct xdp_md *ctx) __attribute__((always_inline));
 
 const volatile __u32 linked_slot = 0; /* the first; place_slot stays zero */
 
+/* Functions, for the stack: what one has had, the next one has again. */
+static __noinline int linked_root(struct xdp_md *ctx)
+{
+    return root(ctx);
+}
+static __noinline int linked_efw(struct xdp_md *ctx, struct pkt *p)
+{
+    return linked_leave(ctx, p, efw_stage(ctx, p));
+}
+static __noinline int linked_elb(struct xdp_md *ctx, struct pkt *p)
+{
+    return linked_leave(ctx, p, elb_stage(ctx, p));
+}
+static __noinline int linked_forward(struct xdp_md *ctx)
+{
+    return forward_route(ctx);
+}
+
 SEC("xdp")
 int linked(struct xdp_md *ctx)
 {
@@ -45,14 +63,14 @@ int linked(struct xdp_md *ctx)
     if (!p)
         return XDP_DROP;
     p->slot = linked_slot;
-    action = root(ctx);
+    action = linked_root(ctx);
     if (action != LINKED_ON)
         return action;
-    action = linked_leave(ctx, p, efw_stage(ctx, p));
+    action = linked_efw(ctx, p);
     if (action != LINKED_ON)
         return action;
-    action = linked_leave(ctx, p, elb_stage(ctx, p));
+    action = linked_elb(ctx, p);
     if (action != LINKED_ON)
         return action;
-    return forward_route(ctx);
+    return linked_forward(ctx);
 }

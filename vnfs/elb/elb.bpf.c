@@ -159,10 +159,14 @@ static __always_inline bool known_host(const struct ip_addr *addr, __u8 family)
 
 /* A packet whose ports cannot be seen, or not in all its fragments: if it may be
  * part of a connection of ours it cannot go on as if it were not. */
-static __always_inline __u32 without_ports(struct frame_ctx *ctx, struct pkt *p)
+__noinline __u32 without_ports(struct frame_ctx *ctx, struct pkt *p)
 {
-    bool hidden = p->frag != PKT_FRAG_NONE || p->l4 == PKT_L4_BAD || p->l4 == PKT_L4_UNREAD ||
-                  (p->flags & PKT_F_RTHDR);
+    bool hidden;
+
+    if (!p)
+        return SLOW_L4_UNKNOWN;
+    hidden = p->frag != PKT_FRAG_NONE || p->l4 == PKT_L4_BAD || p->l4 == PKT_L4_UNREAD ||
+             (p->flags & PKT_F_RTHDR);
 
     if (!hidden)
         return p->flags & PKT_F_QUOTED ? icmp_error(ctx, p) : NEXT;
