@@ -252,7 +252,7 @@ class ApiTest(LabCase):
         def complete(*words):
             return self.lab.run(["bash", "-c", script, "bash", "evnf", *words]).stdout.split()
         self.assertEqual(complete("efw", "rule", ""),
-                         ["add", "del", "list", "replace"])
+                         ["add", "del", "list", "replace", "import", "export"])
         self.assertEqual(complete("efw", "rule", "d"), ["del"])
         self.assertEqual(complete("e"), ["efw", "elb"])
         self.assertEqual(complete("chain", ""),
