@@ -118,8 +118,8 @@ class NetfilterTest(LabCase):
         """Waits for a plan that knows the rule."""
         for _ in range(100):
             status = self.lab.evnf_json("efw", "offload", "status")
-            plan = status.get("plan", {"rules": []})
-            if status["state"] == "in force" and any(rule in r["rule"] for r in plan["rules"]):
+            if status["state"] == "in force" and any(
+                    rule in r["rule"] and r["state"] != "not read yet" for r in status["rules"]):
                 return
             time.sleep(0.1)
         self.fail(f"not in force: {status}")
