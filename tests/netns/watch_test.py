@@ -285,7 +285,7 @@ class SlowTest(WatchCase):
     def test_none_is_lost_on_a_slow_way(self):
         self.slow_by_a_route()
         before = self.slots("in")["efw"]["packets"]
-        wrk = self.load(6)
+        wrk = self.load(15)
         for _ in range(4):
             self.kill(self.watch("trace", "udp"))
         self.check_load(wrk)
@@ -528,7 +528,7 @@ class LoadTest(WatchCase):
                 self.assertEqual(slot["verdicts"]["drop"]["packets"], 0, f"{chain}/{name}")
 
     def test_measure(self):
-        wrk = self.load(8)
+        wrk = self.load(15)
         table = self.lab.evnf("chain", "plan", "--measure", 1).stdout
         plan = self.lab.evnf_json("chain", "plan", "--measure", 1)
         self.check_load(wrk)
