@@ -121,10 +121,11 @@ class OffloadTest(LabCase):
         self.assertEqual(receiver.stdout.readline(), "ready\n")
         wanted = []
         for i in range(40):
+            plans = self.offload()["plans"]
             (add if i % 2 else delete)()
             time.sleep(pause)
             if i % 4 > 1:  # with a plan of them, or without
-                self.in_force()
+                self.in_force(plans)
             for k in range(3):
                 name = f"{i}.{k}"
                 sender.stdin.write(name + "\n")
