@@ -98,6 +98,9 @@ Result<> NextHops::serve(const bpf::MapSet &maps, std::map<unsigned, Link> ports
     auto table = Table::bind(maps, "nexthops");
     if (!table)
         return table.error();
+    auto changes = Changes::bind(maps, "nexthop_changes");
+    if (!changes)
+        return changes.error();
     auto events = maps.fd("events");
     if (!events)
         return events.error();
@@ -116,6 +119,7 @@ Result<> NextHops::serve(const bpf::MapSet &maps, std::map<unsigned, Link> ports
     ring_watch_ = *std::move(watch);
 
     table_ = *table;
+    changes_ = *changes;
     ports_ = std::move(ports);
     look_at_settings();
     for (auto it = answers_.begin(); it != answers_.end();) {
@@ -186,14 +190,23 @@ void NextHops::resolve(const Address &destination)
 
 void NextHops::keep(const Address &destination, Answer answer)
 {
-    if (table_)
+    if (table_) {
         if (auto r = table_->put(destination.raw(), answer.value); !r) {
             log_warning("next hop of " + destination.text() + ": " + r.error().message());
             return;
         }
+        tell_of_change();
+    }
     if (answer.hop)
         by_hop_[*answer.hop].insert(destination);
     answers_.insert_or_assign(destination, std::move(answer));
+}
+
+// To be called after the change.
+void NextHops::tell_of_change()
+{
+    if (auto r = changes_->put(0, ++change_); !r)
+        log_warning("tell the fast path of changed next hops: " + r.error().message());
 }
 
 void NextHops::forget(const Address &destination)
@@ -207,8 +220,10 @@ void NextHops::forget(const Address &destination)
         if (users->second.empty())
             by_hop_.erase(users);
     }
-    if (table_)
+    if (table_) {
         table_->erase(destination.raw());
+        tell_of_change();
+    }
     answers_.erase(it);
 }
 
@@ -304,6 +319,7 @@ void NextHops::sweep()
                 forget(destination);
         }
     }
+    tell_of_change(); // so that "used" is set again where they are
     if (sweeps_ % sweeps_per_probe == 0) {
         for (const auto &hop : in_use)
             if (auto r = rtnl_.probe(hop.ifindex, hop.address); !r)

@@ -56,6 +56,7 @@ private:
         std::uint32_t last_used;
     };
     using Table = bpf::Map<ip_addr, nexthop>;
+    using Changes = bpf::Map<__u32, __u32>;
 
     NextHops(Loop &loop, Rtnl &rtnl, std::function<void()> on_links_changed, RtnlMonitor monitor,
              Fd timer);
@@ -65,6 +66,7 @@ private:
     void resolve(const Address &destination);
     void keep(const Address &destination, Answer answer);
     void forget(const Address &destination);
+    void tell_of_change();
     void neighbour_changed(const Hop &hop);
     void routing_changed();
     void look_at_settings();
@@ -88,6 +90,8 @@ private:
     unsigned misses_left_ = 0; // until the next sweep: a flood of misses must not stop the loop
 
     std::optional<Table> table_;
+    std::optional<Changes> changes_; // where there is a table_
+    __u32 change_ = 0;
     struct RingDestroy {
         void operator()(ring_buffer *r) const;
     };

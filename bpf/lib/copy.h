@@ -10,6 +10,7 @@
 #include <bpf/bpf_helpers.h>
 
 #include "abi/copy.h"
+#include "lib/clock.h"
 #include "lib/ctx.h"
 
 struct copy_buffer {
@@ -123,7 +124,7 @@ static __always_inline bool copy_held(struct frame_ctx *ctx, const struct pkt *p
     __u32 zero = 0;
     __u64 *alive = bpf_map_lookup_elem(&copy_alive, &zero);
 
-    if (!alive || bpf_ktime_get_coarse_ns() - *alive > COPY_ALIVE_NS)
+    if (!alive || clock_ns() - *alive > COPY_ALIVE_NS)
         return false;
     return p->len <= COPY_MAX_BYTES && copy_send(ctx, COPY_MAX_BYTES, chain_place_tag | p->slot, 0);
 }

@@ -9,6 +9,8 @@
 #include <time.h>
 
 #include <cstdlib>
+#include <map>
+#include <random>
 
 #include "abi/nexthop.h"
 #include "base/net.hpp"
@@ -49,7 +51,10 @@ public:
         must(must(bpf::Map<__u32, __u32>::bind(maps, "transmit_ports")).put(out, out));
         must(must(bpf::Map<__u32, __u32>::bind(maps, "transmit_ports")).put(in, in));
         table.emplace(must(bpf::Map<ip_addr, nexthop>::bind(maps, "nexthops")));
+        changes.emplace(must(bpf::Map<__u32, __u32>::bind(maps, "nexthop_changes")));
     }
+
+    void tell_of_change() { must(changes->put(0, *changes->get(0) + 1)); }
 
     static void sh(const std::string &command)
     {
@@ -72,6 +77,7 @@ public:
         n.smac[0] = n.dmac[0] = 0x0a;
         n.dmac[5] = last_mac;
         must(table->put(must(Address::parse(address)).raw(), n));
+        tell_of_change();
     }
 
     // Runs a frame that must be given to the kernel untouched, for this reason.
@@ -87,6 +93,7 @@ public:
 
     unsigned in = 0, out = 0;
     std::optional<bpf::Map<ip_addr, nexthop>> table;
+    std::optional<bpf::Map<__u32, __u32>> changes;
 };
 
 // What a router must have made of the frame: new MACs, one hop less, all else the same.
@@ -135,6 +142,42 @@ TEST_CASE_METHOD(Forwarder, "route: the map's answer and the kernel's")
     r = run(build(f), in);
     CHECK(r.verdict == XDP_REDIRECT);
     check_routed(f, r.out, hop, out_mac);
+}
+
+TEST_CASE_METHOD(Forwarder, "route: each of many destinations has its own next hop, and the last")
+{
+    // Far more than a CPU remembers lines for.
+    std::mt19937 random(1);
+    std::map<std::string, std::uint8_t> mac;
+    for (int step = 0; step < 20000; ++step) {
+        const auto n = static_cast<unsigned>(random() % 2000);
+        const std::string address =
+            n % 2 ? "198.51." + std::to_string(n / 250) + "." + std::to_string(n % 250 + 1)
+                  : "2001:db8:3::" + std::to_string(n);
+        auto known = mac.find(address);
+        if (known != mac.end() && random() % 16 == 0) {
+            table->erase(must(Address::parse(address)).raw());
+            tell_of_change();
+            mac.erase(known);
+            continue;
+        }
+        if (known == mac.end() || random() % 16 == 0) {
+            known = mac.insert_or_assign(address, static_cast<std::uint8_t>(random())).first;
+            know(address, out, known->second);
+        }
+        const Frame f{.src = n % 2 ? "10.0.1.2" : v6_src, .dst = address};
+        const Ran r = run(build(f), in);
+        REQUIRE(r.verdict == XDP_REDIRECT);
+        INFO(address);
+        REQUIRE(r.out[5] == known->second);
+        // What was found stays in use without the map, until there is word of a change.
+        if (random() % 64 == 0) {
+            table->erase(must(Address::parse(address)).raw());
+            REQUIRE(run(build(f), in).out[5] == known->second);
+            tell_of_change();
+            mac.erase(known);
+        }
+    }
 }
 
 TEST_CASE_METHOD(Forwarder, "route: one miss makes one event")

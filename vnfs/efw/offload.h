@@ -13,6 +13,7 @@
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
+#include "lib/clock.h"
 #include "lib/csum.h"
 #include "lib/fib.h"
 #include "lib/stage.h"
@@ -110,7 +111,7 @@ static __always_inline bool offload_holds(struct xdp_md *ctx)
     struct netns_nftables *nft;
     struct xdp_buff *frame;
 
-    if (!plan || bpf_ktime_get_coarse_ns() >= *(volatile __u64 *)&plan->until)
+    if (!plan || clock_ns() >= *(volatile __u64 *)&plan->until)
         return false;
     if (!bpf_cast_to_kern_ctx)
         return true;

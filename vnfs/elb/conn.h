@@ -15,6 +15,7 @@
 #include <linux/in.h>
 #include <linux/tcp.h>
 
+#include "lib/addr.h"
 #include "lib/stage.h"
 #include "vnfs/elb/abi.h"
 
@@ -80,11 +81,6 @@ static __always_inline __u32 elb_now(void)
     __u32 zero = 0, *clock = bpf_map_lookup_elem(&elb_clock, &zero);
 
     return clock ? *clock : 0;
-}
-
-static __always_inline bool same_addr(const struct ip_addr *a, const struct ip_addr *b)
-{
-    return a->w[0] == b->w[0] && a->w[1] == b->w[1] && a->w[2] == b->w[2] && a->w[3] == b->w[3];
 }
 
 /* The flow of the answers to `f`. */
