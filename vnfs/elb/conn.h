@@ -59,14 +59,29 @@ struct {
     __uint(pinning, LIBBPF_PIN_BY_NAME);
 } elb_clock SEC(".maps");
 
-/* A key that came as an argument, whose memory Linux 6.1 does not take as one of a map; the
- * stack has no room left. */
+/* What few packets need, and the stack has no room for. Linux 6.1 also takes no memory that
+ * came as an argument for a map's key. */
+struct elb_scratch {
+    struct flow_key own; /* conn_is_over(): its argument, and the other direction's */
+    struct flow_key other;
+    struct flow_key back;       /* place(): the way back of what is placed */
+    struct flow_key client;     /* whose that is already */
+    struct elb_opening opening; /* what is made of it */
+};
+
 struct {
     __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
     __uint(max_entries, 1);
     __type(key, __u32);
-    __type(value, struct flow_key);
-} elb_key_scratch SEC(".maps");
+    __type(value, struct elb_scratch);
+} elb_scratch SEC(".maps");
+
+static __always_inline struct elb_scratch *scratch_get(void)
+{
+    __u32 zero = 0;
+
+    return bpf_map_lookup_elem(&elb_scratch, &zero);
+}
 
 struct {
     __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -136,41 +151,31 @@ static __always_inline struct flow_key conn_back(const struct flow_key *key,
     return back;
 }
 
-/* Forgets the connection that has one of its keys here, if it has ended for one of its
- * sides: another has its ports now. Gives whether it has. A global function: the stack of
- * its own is for few packets, as of the next ones. */
-__noinline int conn_is_over(struct flow_key *key)
+/* Forgets the connection that has one of its keys here, if it has ended for one of its sides,
+ * or, with `whole`, for both: another has its ports now. Gives whether it has. A global
+ * function: the stack of its own is for few packets, as of the next ones. */
+__noinline int conn_is_over(struct flow_key *key, bool whole)
 {
+    struct elb_scratch *s = scratch_get();
     struct elb_conn *c, *other;
-    struct flow_key back, *own;
-    __u32 zero = 0;
+    __u8 flags, others;
 
-    if (!key)
+    if (!key || !s)
         return 0;
-    own = bpf_map_lookup_elem(&elb_key_scratch, &zero);
-    if (!own)
-        return 0;
-    *own = *key;
-    c = bpf_map_lookup_elem(&elb_conns, own);
+    s->own = *key;
+    c = bpf_map_lookup_elem(&elb_conns, &s->own);
     if (!c)
         return 0;
-    back = conn_back(own, c);
-    other = bpf_map_lookup_elem(&elb_conns, &back);
-    if (!c->flags && !(other && other->flags))
+    s->other = conn_back(&s->own, c);
+    other = bpf_map_lookup_elem(&elb_conns, &s->other);
+    flags = c->flags;
+    others = other ? other->flags : 0;
+    if (whole ? !(flags & others & ELB_SEEN_FIN) && !((flags | others) & ELB_SEEN_RST)
+              : !(flags | others))
         return 0;
-    bpf_map_delete_elem(&elb_conns, &back);
-    bpf_map_delete_elem(&elb_conns, own);
+    bpf_map_delete_elem(&elb_conns, &s->other);
+    bpf_map_delete_elem(&elb_conns, &s->own);
     return 1;
-}
-
-/* Whether neither side will say anything more. */
-static __always_inline bool conn_closed(const struct flow_key *key, const struct elb_conn *c)
-{
-    struct flow_key back = conn_back(key, c);
-    const struct elb_conn *other = bpf_map_lookup_elem(&elb_conns, &back);
-    __u8 others = other ? other->flags : 0;
-
-    return (c->flags & others & ELB_SEEN_FIN) || ((c->flags | others) & ELB_SEEN_RST);
 }
 
 /* The client's flow of which a backend's packet (`f`) is the answer, as far as it is

@@ -55,25 +55,26 @@ static __always_inline __u32 flow_hash(const struct flow_key *f)
     return (__u32)h;
 }
 
-/* Whether the way back is that of a living connection of this client to another service of
- * the same backend: both would look the same from there. One that is over gives it free. */
-static __always_inline bool way_back_taken(const struct pkt *p, struct flow_key *back, bool shared)
+/* Whether the way back (s->back) is that of a living connection of this client to another
+ * service of the same backend: both would look the same from there. One that is over gives
+ * it free. */
+static __always_inline bool way_back_taken(const struct pkt *p, struct elb_scratch *s, bool shared)
 {
-    const struct elb_conn *c = bpf_map_lookup_elem(&elb_conns, back);
+    const struct elb_conn *c = bpf_map_lookup_elem(&elb_conns, &s->back);
     const struct elb_opening *o;
-    struct flow_key other = p->flow;
 
     if (c && !(c->port == p->flow.dport && same_addr(&c->addr, &p->flow.daddr)))
-        return !(conn_closed(back, c) && conn_is_over(back));
+        return !conn_is_over(&s->back, true);
     if (!shared || p->flow.proto != IPPROTO_TCP)
         return false;
-    o = bpf_map_lookup_elem(&elb_openings, back);
+    o = bpf_map_lookup_elem(&elb_openings, &s->back);
     if (!o || (o->port == p->flow.dport && same_addr(&o->addr, &p->flow.daddr)))
         return false;
-    other.daddr = o->addr;
-    other.dport = o->port;
-    o = bpf_map_lookup_elem(&elb_openings, &other); /* the client's side of it */
-    return o && !o->flags && o->port == back->sport && same_addr(&o->addr, &back->saddr);
+    s->client = p->flow;
+    s->client.daddr = o->addr;
+    s->client.dport = o->port;
+    o = bpf_map_lookup_elem(&elb_openings, &s->client); /* the client's side of it */
+    return o && !o->flags && o->port == s->back.sport && same_addr(&o->addr, &s->back.saddr);
 }
 
 static __always_inline bool is_shared(const struct pkt *p, const struct elb_slot *slot)
@@ -91,22 +92,21 @@ static __always_inline bool is_shared(const struct pkt *p, const struct elb_slot
 __noinline __u32 place(__u32 service, struct elb_opening *known, struct elb_target *t)
 {
     struct pkt *p = pkt_get();
+    struct elb_scratch *s = scratch_get();
     void *slots = bpf_map_lookup_elem(&elb_slots, &service);
-    struct flow_key back;
     __u32 hash;
 
-    if (!slots)
+    if (!slots || !s)
         return ELB_SLOW_NO_BACKEND;
     if (!p)
         return ELB_SLOW_NO_BACKEND;
     if (!t)
         return ELB_SLOW_NO_BACKEND;
-    back = flow_back(&p->flow);
+    s->back = flow_back(&p->flow);
     hash = flow_hash(&p->flow);
     for (int i = 0; i < ELB_TRIES; i++) {
         __u32 at = hash & (ELB_SLOTS - 1);
         struct elb_slot *slot = bpf_map_lookup_elem(slots, &at);
-        struct elb_opening opening = {};
         struct elb_backend_counter *c;
         __u32 backend;
         bool shared;
@@ -114,9 +114,9 @@ __noinline __u32 place(__u32 service, struct elb_opening *known, struct elb_targ
         if (!slot)
             return ELB_SLOW_NO_BACKEND;
         shared = is_shared(p, slot);
-        back.saddr = slot->addr;
-        back.sport = slot->port;
-        if (way_back_taken(p, &back, shared)) {
+        s->back.saddr = slot->addr;
+        s->back.sport = slot->port;
+        if (way_back_taken(p, s, shared)) {
             hash = hash >> 8 | hash << 24; /* another slot, the same one each time */
             continue;
         }
@@ -124,22 +124,21 @@ __noinline __u32 place(__u32 service, struct elb_opening *known, struct elb_targ
         t->port = slot->port;
         t->backend = slot->backend;
         t->rewrite = ELB_TO_BACKEND;
-        opening.backend = t->backend;
-        opening.seen = elb_now();
+        s->opening = (struct elb_opening){.backend = t->backend, .seen = elb_now()};
         if (shared) {
-            opening.addr = p->flow.daddr;
-            opening.port = p->flow.dport;
-            opening.rewrite = ELB_TO_CLIENT;
-            if (bpf_map_update_elem(&elb_openings, &back, &opening, BPF_ANY))
+            s->opening.addr = p->flow.daddr;
+            s->opening.port = p->flow.dport;
+            s->opening.rewrite = ELB_TO_CLIENT;
+            if (bpf_map_update_elem(&elb_openings, &s->back, &s->opening, BPF_ANY))
                 return ELB_DROP_TABLE_FULL;
         }
         if (known && !known->flags && known->port == t->port && same_addr(&known->addr, &t->addr) &&
             !opening_is_stale(known))
             return NEXT;
-        opening.addr = t->addr;
-        opening.port = t->port;
-        opening.rewrite = ELB_TO_BACKEND;
-        if (bpf_map_update_elem(&elb_openings, &p->flow, &opening, BPF_ANY))
+        s->opening.addr = t->addr;
+        s->opening.port = t->port;
+        s->opening.rewrite = ELB_TO_BACKEND;
+        if (bpf_map_update_elem(&elb_openings, &p->flow, &s->opening, BPF_ANY))
             return ELB_DROP_TABLE_FULL;
         backend = t->backend;
         c = bpf_map_lookup_elem(&elb_backend_counters, &backend);
@@ -223,7 +222,7 @@ STAGE(elb)
         return without_ports(ctx, p);
 
     c = bpf_map_lookup_elem(&elb_conns, &p->flow);
-    if (c && !(opens(p) && c->rewrite == ELB_TO_BACKEND && conn_is_over(&p->flow))) {
+    if (c && !(opens(p) && c->rewrite == ELB_TO_BACKEND && conn_is_over(&p->flow, false))) {
         conn_seen(p, c);
         t = (struct elb_target){c->addr, c->port, c->backend, c->rewrite};
         return rewrite(ctx, p, &t);
