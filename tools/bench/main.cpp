@@ -1,10 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // evnf-bench-program: what a packet costs in each program, by BPF_PROG_TEST_RUN.
-#include <sched.h>
-#include <unistd.h>
 
 #include <CLI/CLI.hpp>
-#include <fstream>
 #include <iostream>
 
 #include "bench/cases.hpp"
@@ -24,19 +21,6 @@ struct Options {
     std::string json_file;
 };
 
-// On one CPU, as a queue's packets are; and where no route of this host's counts.
-Result<> settle()
-{
-    cpu_set_t one;
-    CPU_ZERO(&one);
-    CPU_SET(static_cast<unsigned>(::sched_getcpu()), &one);
-    if (::sched_setaffinity(0, sizeof one, &one))
-        return sys_error("stay on one CPU");
-    if (::unshare(CLONE_NEWNET))
-        return sys_error("make a network namespace (this needs root)");
-    return Unit{};
-}
-
 Result<> run(const Options &options)
 {
     constexpr unsigned frames_compared = 5000;
@@ -51,12 +35,7 @@ Result<> run(const Options &options)
         return r;
     const json report = report_of(*cases);
     std::cout << text_of(report);
-    if (options.json_file.empty())
-        return Unit{};
-    std::ofstream file(options.json_file);
-    file << report.dump(2) << "\n";
-    file.close();
-    return file ? Result<>(Unit{}) : sys_error("write " + options.json_file);
+    return write_report(options.json_file, report);
 }
 
 } // namespace

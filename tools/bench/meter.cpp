@@ -58,12 +58,14 @@ Result<Meter> Meter::prepare(std::shared_ptr<Program> subject, const Traffic &tr
         return std::move(r).context("put the program behind rewind").error();
 
     Meter meter(*std::move(rewind), std::move(subject), traffic);
-    if (meter.subject_ && meter.subject_->connections()) {
+    if (traffic.opening || (meter.subject_ && meter.subject_->connections()))
         if (auto r = meter.each_flow_once(tcp_syn); !r)
             return r.error();
+    if (traffic.opening)
+        return meter;
+    if (meter.subject_ && meter.subject_->connections())
         if (auto r = meter.subject_->answer_all(); !r)
             return r.error();
-    }
     if (auto r = meter.each_flow_once(tcp_ack); !r)
         return r.error();
     if (auto r = meter.check(); !r)
@@ -76,6 +78,7 @@ Result<> Meter::each_flow_once(std::uint8_t tcp_flags)
 {
     frame_ = build(frame_of(traffic_, tcp_flags));
     std::memcpy(state_.head, frame_.data(), std::min(sizeof state_.head, frame_.size()));
+    state_.len = static_cast<__u32>(frame_.size());
     state_.flows = traffic_.flows;
     state_.stride = stride_over(traffic_.flows);
     return run(traffic_.flows, traffic_.flows);
@@ -131,9 +134,10 @@ Result<> Meter::check() const
     if (auto r = subject_->check(); !r)
         return r;
     const auto established = subject_->connections();
-    if (established && *established != traffic_.flows)
+    const unsigned wanted = traffic_.opening ? 0 : traffic_.flows;
+    if (established && *established != wanted)
         return Error{.what = "elb established " + std::to_string(*established) +
-                             " connections instead of " + std::to_string(traffic_.flows)};
+                             " connections instead of " + std::to_string(wanted)};
     return Unit{};
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "bench/report.hpp"
 
+#include <sched.h>
 #include <sys/utsname.h>
 
 #include <cstdio>
@@ -190,6 +191,28 @@ std::string text_of(const json &report)
             "   minimum                     median\n" + comparison_rows(set);
     }
     return out;
+}
+
+Result<> settle()
+{
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    CPU_SET(static_cast<unsigned>(::sched_getcpu()), &one);
+    if (::sched_setaffinity(0, sizeof one, &one))
+        return sys_error("stay on one CPU");
+    if (::unshare(CLONE_NEWNET))
+        return sys_error("make a network namespace (this needs root)");
+    return Unit{};
+}
+
+Result<> write_report(const std::string &path, const json &report)
+{
+    if (path.empty())
+        return Unit{};
+    std::ofstream file(path);
+    file << report.dump(2) << "\n";
+    file.close();
+    return file ? Result<>(Unit{}) : sys_error("write " + path);
 }
 
 } // namespace evnf::bench

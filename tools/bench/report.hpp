@@ -13,6 +13,11 @@ json report_of(const std::vector<Case> &cases);
 // The same for people.
 std::string text_of(const json &report);
 
+// On one CPU, as a queue's packets are; and where no route of this host's counts.
+Result<> settle();
+// Nowhere if the path is empty.
+Result<> write_report(const std::string &path, const json &report);
+
 // For every report: the machine and its kernel; columns.
 json environment();
 std::string number(double value, int width, int decimals = 0);

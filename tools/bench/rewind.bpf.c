@@ -97,11 +97,18 @@ static __always_inline void look_at_clock(struct rewind_state *s)
 SEC("xdp")
 int rewind_frame(struct xdp_md *ctx)
 {
-    void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+    void *data, *end;
     __u32 zero = 0;
     struct rewind_state *s = bpf_map_lookup_elem(&rewind_states, &zero);
 
-    if (!s || data + REWIND_HEAD > end)
+    if (!s)
+        return XDP_ABORTED;
+    /* What was put before the frame, as a tunnel's header. */
+    if (frame_len(ctx) != s->len && bpf_xdp_adjust_head(ctx, frame_len(ctx) - s->len))
+        return XDP_ABORTED;
+    data = (void *)(long)ctx->data;
+    end = (void *)(long)ctx->data_end;
+    if (data + REWIND_HEAD > end)
         return XDP_ABORTED;
     if (s->until == 0)
         look_at_clock(s);

@@ -19,8 +19,8 @@ struct rewind_state {
     __u32 flow;   /* of the next packet */
     __u32 until;  /* packets before the next look at the clock */
     __u32 looks;  /* at the clock in this run: sample n is from look n to the next */
-    __u32 pad;
-    __u64 last; /* look */
+    __u32 len;    /* of the frame */
+    __u64 last;   /* look */
 };
 ABI_VALUE(struct rewind_state, 112);
 

@@ -1,14 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // evnf-bench-rules: what a packet costs that efw decides, by how many rules and flows there
 // are, beside a plain filter; and what a change of the rules costs.
-#include <sched.h>
-
 #include <CLI/CLI.hpp>
-#include <fstream>
 #include <iostream>
 
 #include "abi/match.h"
 #include "bench/changes.hpp"
+#include "bench/report.hpp"
 #include "bench/rules_cases.hpp"
 #include "bench/rules_report.hpp"
 
@@ -33,11 +31,8 @@ const std::map<std::string, std::vector<Shape>> shapes{{"all", {Shape::acl, Shap
 // One kind of rules after the other: together they would not fit into memory.
 Result<json> run(const Options &options)
 {
-    cpu_set_t one;
-    CPU_ZERO(&one);
-    CPU_SET(static_cast<unsigned>(::sched_getcpu()), &one);
-    if (::sched_setaffinity(0, sizeof one, &one))
-        return sys_error("stay on one CPU");
+    if (auto r = settle(); !r)
+        return r.error();
     RulesReport report;
     for (const Shape shape : shapes.at(options.shape))
         for (const int family : options.rules.families) {
@@ -54,16 +49,6 @@ Result<json> run(const Options &options)
             std::cout << report.take_text() << std::flush;
         }
     return report.take();
-}
-
-Result<> report_to(const std::string &path, const json &report)
-{
-    if (path.empty())
-        return Unit{};
-    std::ofstream file(path);
-    file << report.dump(2) << "\n";
-    file.close();
-    return file ? Result<>(Unit{}) : sys_error("write " + path);
 }
 
 } // namespace
@@ -101,7 +86,8 @@ int main(int argc, char **argv)
     }
 
     auto report = run(options);
-    auto written = report ? report_to(options.json_file, *report) : evnf::Result<>(report.error());
+    auto written =
+        report ? write_report(options.json_file, *report) : evnf::Result<>(report.error());
     if (!written) {
         std::cerr << "evnf-bench-rules: " << written.error().message() << "\n";
         return 1;

@@ -11,11 +11,12 @@ namespace evnf::bench
 using test::Bytes;
 using test::Frame;
 
-// TCP packets of established connections to one service.
+// TCP packets to one service: of established connections, or those that open new ones.
 struct Traffic {
     unsigned flows;
     unsigned size; // of each frame, without FCS
     int family = 4;
+    bool opening = false;
 };
 
 extern const std::string service_address, service_address6;

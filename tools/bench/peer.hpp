@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Somebody else's XDP program, from its object file, to be measured beside ours.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "bench/program.hpp"
+
+namespace evnf::bench
+{
+
+struct PeerOptions {
+    std::string object;  // a file
+    std::string program; // of it
+    unsigned verdict;    // of the packets that are measured
+    // What its maps must hold: NAME:KEY=VALUE in hexadecimal, or, for a map in an array of maps,
+    // NAME:KEY=new, which makes one as the object describes it. KEY+N: so many, of keys
+    // one after the other as little-endian numbers.
+    std::vector<std::string> entries;
+};
+
+Result<std::unique_ptr<Program>> load_peer(const PeerOptions &options);
+
+} // namespace evnf::bench
