@@ -57,6 +57,23 @@ struct elb_conn {
 };
 ABI_VALUE(struct elb_conn, 28);
 
+/* What a CPU remembers of a flow: its entry in elb_conns, see lines.h. */
+struct elb_line {
+    struct ip_addr saddr; /* of the flow */
+    struct ip_addr daddr;
+    struct ip_addr addr; /* of the entry */
+    __be16 sport;
+    __be16 dport;
+    __be16 port;
+    __u16 backend;
+    __u8 proto;
+    __u8 family;
+    __u8 rewrite;
+    __u8 pad;
+    __u32 epoch; /* in which it was found; 0: none */
+};
+ABI_VALUE(struct elb_line, 64);
+
 /* One that is opening: by the client's direction. Of a backend of several services also by
  * the backend's, with the service as addr and port. The oldest make room for new ones. */
 struct elb_opening {

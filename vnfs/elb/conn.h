@@ -59,6 +59,22 @@ struct {
     __uint(pinning, LIBBPF_PIN_BY_NAME);
 } elb_clock SEC(".maps");
 
+/* Goes on when what was found in elb_conns must be looked up again; zero: nothing is remembered. */
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(max_entries, 1);
+    __type(key, __u32);
+    __type(value, __u32);
+} elb_epoch SEC(".maps");
+
+static __always_inline void elb_epoch_next(void)
+{
+    __u32 zero = 0, *epoch = bpf_map_lookup_elem(&elb_epoch, &zero);
+
+    if (epoch)
+        __sync_fetch_and_add(epoch, 1);
+}
+
 /* What few packets need, and the stack has no room for. Linux 6.1 also takes no memory that
  * came as an argument for a map's key. */
 struct elb_scratch {
@@ -175,6 +191,7 @@ __noinline int conn_is_over(struct flow_key *key, bool whole)
         return 0;
     bpf_map_delete_elem(&elb_conns, &s->other);
     bpf_map_delete_elem(&elb_conns, &s->own);
+    elb_epoch_next();
     return 1;
 }
 

@@ -116,7 +116,8 @@ Result<json> flush(Connections &connections, const Request &request)
             return page.error();
         for (const auto &k : page->connections)
             if (filter.takes(k)) {
-                connections.forget(k);
+                if (auto r = connections.forget(k); !r)
+                    return r.error();
                 ++forgotten;
             }
         from = page->next;

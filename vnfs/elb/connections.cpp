@@ -61,11 +61,25 @@ Result<Connections> Connections::bind(const bpf::MapSet &maps)
     auto clock = Clock::bind(maps, "elb_clock");
     if (!clock)
         return clock.error();
+    auto epoch = Epoch::bind(maps, "elb_epoch");
+    if (!epoch)
+        return epoch.error();
     bpf_map_info info{};
     __u32 length = sizeof info;
     if (bpf_obj_get_info_by_fd(table->fd(), &info, &length))
         return sys_error("look at map elb_conns");
-    return Connections(*table, *clock, info.max_entries);
+    Connections out(*table, *clock, *epoch, info.max_entries);
+    if (auto r = out.next_epoch(); !r) // the first
+        return r.error();
+    return out;
+}
+
+// The fast path may turn it too, in between: to the same number, of which none is remembered
+// that was not found since this began.
+Result<> Connections::next_epoch()
+{
+    const std::uint32_t next = epoch_.get(0).value_or(0) + 1;
+    return epoch_.put(0, next ? next : 1);
 }
 
 Result<> Connections::tick(std::chrono::steady_clock::time_point now, const Timeouts &timeouts)
@@ -80,6 +94,8 @@ Result<> Connections::tick(std::chrono::steady_clock::time_point now, const Time
         if (auto r = clock_.put(0, clock); !r)
             return r;
     }
+    if (auto r = next_epoch(); !r)
+        return r;
     for (std::size_t seen = 0; seen < size_ / ticks_of_pass + batch; seen += batch) {
         auto ended = sweep_batch(timeouts, clock);
         if (!ended)
@@ -131,10 +147,11 @@ Result<Connections::Page> Connections::page(std::uint32_t from) const
     return out;
 }
 
-void Connections::forget(const Known &connection)
+Result<> Connections::forget(const Known &connection)
 {
     table_.erase(key_back(connection.flow, connection.there));
     table_.erase(connection.flow);
+    return next_epoch();
 }
 
 std::uint32_t Connections::silent(const Known &connection) const

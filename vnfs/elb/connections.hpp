@@ -35,6 +35,8 @@ public:
     // Called about twice a second: turns the fast path's clock on, and looks at a part of the
     // table, so that all of it is looked at in about `pass`.
     Result<> tick(std::chrono::steady_clock::time_point now, const Timeouts &timeouts);
+    // After it the fast path looks into the table again, whatever it remembers.
+    Result<> next_epoch();
     // By backend, as the last pass has found them.
     [[nodiscard]] const std::map<unsigned, std::size_t> &active() const { return active_; }
 
@@ -52,7 +54,7 @@ public:
     };
     [[nodiscard]] Result<Page> page(std::uint32_t from) const;
     // Packets of it that still come are placed as those of a new one.
-    void forget(const Known &connection);
+    Result<> forget(const Known &connection);
     // Seconds since its last packet in either direction.
     [[nodiscard]] std::uint32_t silent(const Known &connection) const;
 
@@ -61,10 +63,12 @@ public:
 private:
     using Table = bpf::Map<flow_key, elb_conn>;
     using Clock = bpf::Map<__u32, __u32>;
+    using Epoch = bpf::Map<__u32, __u32>;
 
-    Connections(Table table, Clock clock, std::size_t size)
+    Connections(Table table, Clock clock, Epoch epoch, std::size_t size)
         : table_(table),
           clock_(clock),
+          epoch_(epoch),
           size_(size)
     {
     }
@@ -81,6 +85,7 @@ private:
 
     Table table_;
     Clock clock_;
+    Epoch epoch_;
     std::size_t size_;
     // What the clock said at the first tick.
     std::optional<std::pair<std::chrono::steady_clock::time_point, std::uint32_t>> began_;

@@ -2,6 +2,7 @@
 /* elb: the load balancer's fast path.
  *
  *   ICMP error about a connection ─────────────────────────────> rewrite -> next
+ *   met on this CPU of late (elb_lines)? ── yes ───────────────> rewrite -> next
  *   established (elb_conns)? ── yes ───────────────────────────> rewrite -> next
  *        │ no, or it opens anew
  *   opening (elb_openings), or a backend's answer to one? ─────> rewrite -> next
@@ -15,6 +16,7 @@
  * slots, so changing weights or removing a backend moves none of them.
  */
 #include "vnfs/elb/icmp.h"
+#include "vnfs/elb/lines.h"
 
 struct {
     __uint(type, BPF_MAP_TYPE_HASH);
@@ -214,17 +216,25 @@ STAGE(elb)
     };
     struct elb_service *service;
     struct elb_opening *opening;
+    struct elb_line *line;
     struct elb_target t;
     struct elb_conn *c;
-    __u32 reason;
+    __u32 reason, epoch;
 
     if (p->l4 != PKT_L4_PORTS || p->frag != PKT_FRAG_NONE || (p->flags & PKT_F_RTHDR))
         return without_ports(ctx, p);
 
+    line = elb_line_find(p);
+    if (line) {
+        t = (struct elb_target){line->addr, line->port, line->backend, line->rewrite};
+        return rewrite(ctx, p, &t);
+    }
+    epoch = elb_epoch_now();
     c = bpf_map_lookup_elem(&elb_conns, &p->flow);
     if (c && !(opens(p) && c->rewrite == ELB_TO_BACKEND && conn_is_over(&p->flow, false))) {
         conn_seen(p, c);
         t = (struct elb_target){c->addr, c->port, c->backend, c->rewrite};
+        elb_line_keep(p, &t, epoch);
         return rewrite(ctx, p, &t);
     }
     opening = bpf_map_lookup_elem(&elb_openings, &p->flow);

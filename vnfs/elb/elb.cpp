@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 
 #include <algorithm>
+#include <bit>
 #include <map>
 #include <set>
 
@@ -369,9 +370,25 @@ private:
 // Entries of connections that are opening, for those that may be established.
 constexpr __u32 least_openings = 16384;
 
+// Lines of what was found of late: of all CPUs together, and the least for each.
+constexpr std::size_t all_lines = 256 * 1024, least_lines = 16 * 1024;
+
+Result<> set_lines(bpf::MapSet &maps)
+{
+    auto cpus = bpf::possible_cpus();
+    if (!cpus)
+        return cpus.error();
+    const std::size_t each = std::max(std::bit_floor(all_lines / *cpus), least_lines);
+    maps.set_size("elb_lines", static_cast<__u32>(each * *cpus));
+    maps.set_constant("elb_lines_each", static_cast<__u32>(each));
+    return Unit{};
+}
+
 Result<std::unique_ptr<FastPath>> load(bpf::MapSet &maps, const json &section, const json &running)
 {
     const auto connections = section["connections"].get<__u32>();
+    if (auto r = set_lines(maps); !r)
+        return r.error();
     auto skel = Skeleton::load(maps, [&](elb_bpf &s) {
         bpf_map__set_max_entries(s.maps.elb_conns, 2 * connections);
         bpf_map__set_max_entries(s.maps.elb_openings, std::max(connections / 2, least_openings));
