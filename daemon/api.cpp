@@ -123,6 +123,9 @@ Result<> Api::open_socket()
     if (g && ::chown(socket_path_.c_str(), static_cast<uid_t>(-1), g->gr_gid))
         return sys_error("give it to the group evnf");
     serving_->thread = std::thread([this] { serving_->server.listen_after_bind(); });
+    // Until then stop() does nothing, and whoever waits for the thread would wait for ever.
+    while (!server.is_running())
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
     return Unit{};
 }
 

@@ -2,6 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Each mistake gives the message that a person needs, and what ran before still runs."""
 import json
+import signal
+import time
+from pathlib import Path
 
 from case import LabCase, main
 from lab import CONFIG, PIN_DIR, VIP
@@ -245,6 +248,24 @@ class ErrorsTest(LabCase):
                              self.lab.dir / "run", "--name", self.lab.name, "status"], check=False)
         self.assertEqual(done.returncode, 1)
         self.assertIn("you may not use", done.stderr)
+
+    def test_a_signal_while_it_starts_ends_it(self):
+        self.lab.stop_daemon()
+        for _ in range(4):
+            self.lab.daemon = self.lab.vnf.start(self.lab.evnfd, "--config", self.lab.config,
+                                                 *self.lab.daemon_args(), log="evnfd.log")
+            status = Path(f"/proc/{self.lab.daemon.pid}/status")
+            while not self.blocked(status.read_text()) >> (signal.SIGTERM - 1) & 1:
+                self.assertIsNone(self.lab.daemon.poll())
+                time.sleep(0.01)
+            self.lab.stop_daemon()  # as soon as it is ready
+        self.lab.start_daemon()
+
+    @staticmethod
+    def blocked(status):
+        """The signals that wait, of a process's status file."""
+        return int(next(line.split()[1] for line in status.splitlines()
+                        if line.startswith("SigBlk:")), 16)
 
     def test_no_daemon(self):
         self.lab.kill_daemon()

@@ -22,6 +22,9 @@ from pathlib import Path
 VIP = "192.0.2.10"
 VIP6 = "2001:db8:ffff::10"
 PIN_DIR = "/sys/fs/bpf/evnf"
+# Seconds that a daemon may take to start or to end. It takes one, of a CPU that it has to
+# itself: a bound is here only so that one that hangs is found.
+PATIENCE = 60
 
 NGINX = """\
 pid {dir}/{name}.pid; error_log {dir}/{name}.err; daemon on; worker_processes 1;
@@ -183,14 +186,16 @@ class Lab:
         seen = log.stat().st_size if log.exists() else 0
         self.daemon = self.vnf.start(self.evnfd, "--config", self.config,
                                      *self.daemon_args(), log="evnfd.log")
-        for _ in range(500):
+        give_up = time.monotonic() + PATIENCE
+        while True:
             text = log.read_bytes()[seen:].decode() if log.exists() else ""
             if "evnfd: ready" in text:
                 return
             if self.daemon.poll() is not None:
                 raise LabError(f"evnfd ended with {self.daemon.returncode}:\n{text}")
+            if time.monotonic() > give_up:
+                raise LabError(f"evnfd is not ready after {PATIENCE} s:\n{text}")
             time.sleep(0.02)
-        raise LabError(f"evnfd is not ready after 10 s:\n{text}")
 
     def kill_daemon(self):
         self.daemon.kill()
@@ -198,7 +203,7 @@ class Lab:
 
     def stop_daemon(self):
         self.daemon.terminate()
-        if self.daemon.wait(10) != 0:
+        if self.daemon.wait(PATIENCE) != 0:
             raise LabError(f"evnfd ended with {self.daemon.returncode}")
 
     # -- the end
