@@ -7,11 +7,11 @@
 
 #include <algorithm>
 #include <array>
-#include <fstream>
 #include <future>
 #include <map>
 #include <memory>
 
+#include "vnfs/efw/offload/legacy_tables.hpp"
 #include "vnfs/efw/offload/lexer.hpp"
 #include "vnfs/efw/offload/program.hpp"
 #include "vnfs/efw/offload/ruleset.hpp"
@@ -61,7 +61,7 @@ Result<std::uint32_t> nft_generation()
 namespace
 {
 
-// What one program lists for both families. Nothing, if it is not installed.
+// What one program lists for both families. Nothing, if it is not installed and was not needed.
 struct Listing {
     std::string v4, v6;
 };
@@ -69,50 +69,21 @@ struct Listing {
 Result<Listing> saved(const std::string &variant)
 {
     Listing out;
-    for (auto [program, text] : {std::pair{"iptables-", &out.v4}, {"ip6tables-", &out.v6}}) {
-        auto r = run_program({program + variant + "-save", "-c"});
-        if (!r && r.error().code == ENOENT)
+    for (const int family : {4, 6}) {
+        const std::string program = (family == 4 ? "iptables-" : "ip6tables-") + variant + "-save";
+        std::string *text = family == 4 ? &out.v4 : &out.v6;
+        auto r = run_program({program, "-c"});
+        if (!r && r.error().code == ENOENT) {
+            if (variant == "legacy" && !legacy_tables(family).empty())
+                return bad_input("there are rules of iptables-legacy, and no " + program +
+                                 " to read them: install iptables");
             continue;
+        }
         if (!r)
             return r.error();
         *text = std::move(*r);
     }
     return out;
-}
-
-std::string without_counters(const std::string &text)
-{
-    std::string out;
-    for (auto line : split(text, '\n')) {
-        if (line.starts_with('#'))
-            continue;
-        if (line.starts_with('['))
-            line.remove_prefix(std::min(line.find(' '), line.size()));
-        out += line.substr(0, line.find(" [")); // a policy's counters
-        out += '\n';
-    }
-    return out;
-}
-
-bool same_rules(const Listing &a, const Listing &b)
-{
-    return without_counters(a.v4) == without_counters(b.v4) &&
-           without_counters(a.v6) == without_counters(b.v6);
-}
-
-// The kernel names them in files that most hosts do not have or that are empty.
-bool has_legacy_tables()
-{
-    for (const char *file : {"/proc/net/ip_tables_names", "/proc/net/ip6_tables_names"})
-        if (std::string name; std::getline(std::ifstream(file), name))
-            return true;
-    return false;
-}
-
-std::size_t fingerprint(const Listing &legacy)
-{
-    return std::hash<std::string>()(without_counters(legacy.v4) + "\n" +
-                                    without_counters(legacy.v6));
 }
 
 using TableKey = std::pair<Family, std::string>;
@@ -261,22 +232,15 @@ Result<Ruleset> joined(const Listing &legacy, const Listing &nft, const std::str
 
 } // namespace
 
-Result<std::size_t> legacy_fingerprint()
-{
-    if (!has_legacy_tables())
-        return fingerprint({});
-    auto legacy = saved("legacy");
-    if (!legacy)
-        return legacy.error();
-    return fingerprint(*legacy);
-}
-
 Result<Ruleset> read_live()
 {
     for (int i = 0; i < tries; ++i) {
         const auto before = nft_generation();
         if (!before)
             return before.error();
+        const auto legacy_before = legacy_fingerprint();
+        if (!legacy_before)
+            return legacy_before.error();
         auto legacy = saved("legacy");
         // The kernel spends most of the time; threads begin in the namespace of this one.
         auto list = [](const char *option) {
@@ -287,9 +251,9 @@ Result<Ruleset> read_live()
         auto json_coming = list("-j"), text_coming = list("-a");
         auto nft = saved("nft");
         auto json = json_coming.get(), text = text_coming.get();
-        auto again = saved("legacy");
+        const auto legacy_after = legacy_fingerprint();
         const auto after = nft_generation();
-        for (const auto *r : {&legacy, &nft, &again})
+        for (const auto *r : {&legacy, &nft})
             if (!*r)
                 return r->error();
         for (const auto *r : {&json, &text})
@@ -297,12 +261,14 @@ Result<Ruleset> read_live()
                 return r->error();
         if (!after)
             return after.error();
-        if (*before != *after || !same_rules(*legacy, *again))
+        if (!legacy_after)
+            return legacy_after.error();
+        if (*before != *after || *legacy_before != *legacy_after)
             continue;
         auto rules = joined(*legacy, *nft, *json, *text);
         if (rules) {
             rules->generation = *after;
-            rules->legacy = fingerprint(*legacy);
+            rules->legacy = *legacy_after;
         }
         return rules;
     }
