@@ -208,6 +208,32 @@ Result<std::vector<Link>> Rtnl::links()
 
 Result<RouteAnswer> Rtnl::route_to(const Address &destination)
 {
+    return route(destination, [](void *) {});
+}
+
+Result<RouteAnswer> Rtnl::route_of(const Arriving &packet)
+{
+    return route(packet.dst, [&](void *request) {
+        auto *h = static_cast<nlmsghdr *>(request);
+        auto *rt = static_cast<rtmsg *>(mnl_nlmsg_get_payload(h));
+        rt->rtm_src_len = packet.src.is_v4() ? 32 : 128;
+        rt->rtm_tos = packet.tos;
+        put_address(h, RTA_SRC, packet.src);
+        mnl_attr_put_u32(h, RTA_IIF, packet.ifindex);
+        const bool ports = packet.protocol == IPPROTO_TCP || packet.protocol == IPPROTO_UDP;
+        const int icmp = packet.dst.is_v4() ? +IPPROTO_ICMP : +IPPROTO_ICMPV6;
+        if (ports || packet.protocol == icmp) // the kernel takes no others
+            mnl_attr_put_u8(h, RTA_IP_PROTO, packet.protocol);
+        if (!ports)
+            return;
+        mnl_attr_put_u16(h, RTA_SPORT, htons(packet.sport));
+        mnl_attr_put_u16(h, RTA_DPORT, htons(packet.dport));
+    });
+}
+
+Result<RouteAnswer> Rtnl::route(const Address &destination,
+                                const std::function<void(void *request)> &complete)
+{
     RouteAnswer answer;
     // The route as it is used, with what path MTU discovery has learned; then the
     // route as it is configured, which alone shows that there are several ways.
@@ -218,6 +244,7 @@ Result<RouteAnswer> Rtnl::route_to(const Address &destination)
         rt->rtm_dst_len = destination.is_v4() ? 32 : 128;
         rt->rtm_flags = flags;
         put_address(reinterpret_cast<nlmsghdr *>(buffer.data()), RTA_DST, destination);
+        complete(buffer.data());
         auto r = exchange(buffer.data(), [&](const void *message) {
             const RouteAnswer one = read_route(header_of(message));
             if (flags)

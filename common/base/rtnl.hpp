@@ -42,6 +42,14 @@ struct RouteAnswer {
     bool multipath = false;         // the kernel chooses by flow
 };
 
+// A packet that comes in by an interface; ports as far as it has them.
+struct Arriving {
+    Address src, dst;
+    unsigned ifindex = 0;
+    std::uint8_t protocol = 0, tos = 0;
+    std::uint16_t sport = 0, dport = 0;
+};
+
 struct Neighbour {
     bool valid = false; // it has a link-layer address that the kernel would use
     Mac mac{};
@@ -60,6 +68,9 @@ public:
 
     Result<std::vector<Link>> links();
     Result<RouteAnswer> route_to(const Address &destination);
+    // As the kernel routes what it receives: rp_filter and ip-rule(8) have their say. It
+    // answers what has no way with an error.
+    Result<RouteAnswer> route_of(const Arriving &packet);
     Result<Neighbour> neighbour(unsigned ifindex, const Address &address);
     // Makes the kernel confirm or resolve a neighbour, as if a packet were waiting.
     Result<> probe(unsigned ifindex, const Address &address);
@@ -73,6 +84,8 @@ private:
     using Socket = std::unique_ptr<mnl_socket, Close>;
 
     explicit Rtnl(Socket socket) : socket_(std::move(socket)) {}
+    Result<RouteAnswer> route(const Address &destination,
+                              const std::function<void(void *request)> &complete);
     Result<> exchange(void *request, const std::function<void(const void *)> &on_message);
 
     Socket socket_;

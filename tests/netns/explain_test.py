@@ -124,8 +124,8 @@ class NetfilterTest(LabCase):
             time.sleep(0.1)
         self.fail(f"not in force: {status}")
 
-    def explain(self, text):
-        return self.lab.evnf_json("efw", "explain", text)["packets"][0]
+    def explain(self, text, *more):
+        return self.lab.evnf_json("efw", "explain", text, *more)["packets"][0]
 
     def send(self, dport, sport=4000):
         self.lab.client.run("python3", "-c",
@@ -201,6 +201,50 @@ class NetfilterTest(LabCase):
         self.assertEqual((judged["verdict"], judged["rule"]["number"]), ("accept", 1))
         self.assertEqual(self.explain(f"udp 10.0.1.2:4000 > {SERVER}:9000 in cli0")
                          ["netfilter"]["rule"]["number"], 2)  # no answer has been seen
+
+    def test_the_interface_it_leaves_by_is_that_of_the_routes(self):
+        self.begin("false")
+        self.iptables("-A", "FORWARD", "-o", "srv2", "-j", "DROP")
+        self.iptables("-A", "FORWARD", "!", "-o", "srv+", "-j", "ACCEPT")
+        self.iptables("-A", "FORWARD", "-o", "srv1", "-p", "udp", "--dport", "9000", "-j", "DROP")
+        text = f"udp 10.0.1.2:4000 > {SERVER}:9000 in cli0"
+
+        def said_and_done(*more):
+            """What is said, once it has come true for a packet."""
+            judged = self.explain(text, *more)["netfilter"]
+            before = self.counted("FORWARD")
+            self.send(9000)
+            moved = {n for n, packets in self.counted("FORWARD").items() if packets != before[n]}
+            self.assertEqual(moved, {judged["rule"]["number"]} if "rule" in judged else set())
+            return judged
+
+        judged = said_and_done()
+        self.assertEqual((judged["verdict"], judged["rule"]["number"]), ("drop", 3))
+        self.assertEqual(judged["route"], {"out": "srv1", "assumed": False})
+        self.assertIn("route: it would leave by srv1\n",
+                      self.lab.evnf("efw", "explain", text).stdout)
+        # By routes for some packets only.
+        ip = lambda *words: self.lab.vnf.run("ip", *words)  # noqa: E731
+        ip("route", "add", "default", "dev", "srv2", "table", "77")
+        ip("rule", "add", "pref", "100", "ipproto", "udp", "dport", "9000", "table", "77")
+        judged = said_and_done()
+        self.assertEqual((judged["rule"]["number"], judged["route"]["out"]), (1, "srv2"))
+        other = self.explain(f"udp 10.0.1.2:4000 > {SERVER}:9001 in cli0")["netfilter"]
+        self.assertEqual((other["verdict"], other["route"]["out"]), ("accept", "srv1"))
+        judged = self.explain(text, "--out", "srv1")["netfilter"]
+        self.assertEqual((judged["rule"]["number"], judged["route"]["assumed"]), (3, True))
+        ip("route", "replace", "unreachable", "default", "table", "77")
+        judged = said_and_done()
+        self.assertEqual(judged["verdict"], "drop")
+        self.assertEqual(judged["because"], "the kernel has no way for it: No route to host")
+        ip("rule", "del", "pref", "100")
+        # rp_filter: the client's address comes by another interface than its route's.
+        self.lab.vnf.run("sysctl", "-qw", "net.ipv4.conf.srv2.rp_filter=1")
+        strange = self.explain(f"udp 10.0.1.2:4000 > {SERVER}:9001 in srv2")["netfilter"]
+        self.assertIn("rp_filter", strange["because"])
+        failed = self.lab.evnf("efw", "explain", text, "--out", "nowhere", check=False)
+        self.assertEqual(failed.returncode, 2)
+        self.assertIn("nowhere", failed.stderr)
 
     def test_the_rule_behind_an_offloaded_decision_is_named(self):
         self.begin("true")

@@ -255,6 +255,9 @@ private:
         if (one_in(6))
             out += "iifname " + op() + any({"\"r0\"", "\"r*\"", "{ \"r2\", \"x\" }"}) + " ";
         if (one_in(10))
+            out += any({"oifname ", "oif "}) + op() +
+                   any({"\"r1\"", "\"r2\"", "{ \"r0\", \"r1\" }"}) + " ";
+        if (one_in(10))
             out += any({"ip dscp af11 ", "ip length 40-60 ", "meta length 64 ", "ip6 length 20-40 ",
                         "meta mark 0 ", "meta mark 1 ", "meta pkttype host "});
         if (one_in(12))

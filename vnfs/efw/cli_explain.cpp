@@ -25,7 +25,7 @@ constexpr std::size_t shortest = 14, longest = 3520; // of a frame that XDP take
 
 struct Asked {
     std::vector<std::string> words;
-    std::string pcap, in, rules;
+    std::string pcap, in, out, rules;
     std::string section = "efw";
 };
 
@@ -122,11 +122,14 @@ void explain_by_file(Context &context, const Asked &asked, const std::string &te
     context.print({{"packets", packets}}, explained_text);
 }
 
-void explain_running(Context &context, const std::string &text)
+void explain_running(Context &context, const Asked &asked, const std::string &text)
 {
     if (auto packet = parse_packet(text); !packet) // here, so that the word can be shown
         return context.fail(packet.error(), text);
-    auto reply = context.call("POST", "/v1/efw/explain", {{"packet", text}});
+    json body{{"packet", text}};
+    if (!asked.out.empty())
+        body["out"] = asked.out;
+    auto reply = context.call("POST", "/v1/efw/explain", body);
     if (!reply)
         return context.fail(reply.error());
     context.print(*reply, explained_text);
@@ -154,6 +157,8 @@ void explain_capture(Context &context, const Asked &asked)
         json body{{"frames", json::array()}};
         if (!asked.in.empty())
             body["in"] = asked.in;
+        if (!asked.out.empty())
+            body["out"] = asked.out;
         std::vector<bool> runs;
         for (; at < frames->size() && runs.size() < batch; ++at) {
             const auto &frame = (*frames)[at];
@@ -191,9 +196,12 @@ void explain_verb(Context &context, const Asked &asked)
         return explain_capture(context, asked);
     if (!asked.in.empty())
         return context.fail(bad_input("--in is for --pcap: a PACKET says it, as in 'in eth0'"));
+    if (!asked.out.empty() && !asked.rules.empty())
+        return context.fail(bad_input("--out is for netfilter's rules, and --rules is without "
+                                      "them"));
     if (!asked.rules.empty())
         return explain_by_file(context, asked, joined(asked.words));
-    explain_running(context, joined(asked.words));
+    explain_running(context, asked, joined(asked.words));
 }
 
 } // namespace
@@ -205,6 +213,9 @@ void add_explain_verb(CLI::App &efw, Context &context)
     explain->add_option("PACKET", asked->words, "The packet");
     explain->add_option("--pcap", asked->pcap, "The packets of a capture (pcap, Ethernet) instead");
     explain->add_option("--in", asked->in, "By which interface those came");
+    explain->add_option("--out", asked->out,
+                        "By which interface netfilter would have it leave, if not by the one that "
+                        "the kernel's routes say");
     explain->add_option("--rules", asked->rules,
                         "Rules in a file, as for lint, instead of those that run");
     explain->add_option("--section", asked->section, "Which section of the file")

@@ -25,6 +25,16 @@ std::string verdict_line(const json &judged)
     return out + "\n";
 }
 
+// Where the packet goes if nothing drops it.
+std::string route_line(const json &judged)
+{
+    if (!judged.contains("route"))
+        return {};
+    const json &route = judged["route"];
+    return "route: it would leave by " + str(route["out"]) +
+           (route["assumed"] == true ? ", as --out says\n" : "\n");
+}
+
 } // namespace
 
 std::string origin_text(const json &origin)
@@ -37,9 +47,10 @@ std::string origin_text(const json &origin)
 
 std::string netfilter_text(const json &judged)
 {
+    const std::string way = route_line(judged);
     if (!judged.contains("cases"))
-        return "netfilter: " + verdict_line(judged);
-    std::string out = "netfilter: it depends\n";
+        return way + "netfilter: " + verdict_line(judged);
+    std::string out = way + "netfilter: it depends\n";
     for (const auto &c : judged["cases"]) {
         out += "  ";
         for (const auto &what : c["assuming"])

@@ -54,14 +54,19 @@ Netfilter::Netfilter()
         error_ = "its rules cannot be read: " + (!rules ? rules.error() : host.error()).message();
 }
 
-json Netfilter::judge(const Packet &packet) const
+json Netfilter::judge(const Packet &packet, const std::string &out) const
 {
     if (const auto why = judge_ ? beyond(packet) : error_; !why.empty())
         return {{"verdict", "unknown"}, {"because", why}, {"path", json::array()}};
     const bool expectations = judge_->host().expectations || judge_->rules().ct_helpers;
     const auto asked = modelled(packet);
-    return offload::judgement_json(
-        judge_->judge(asked, offload::possible_ct_states(asked, expectations)), judge_->origins());
+    const auto way = out.empty() ? offload::way_of(asked) : offload::Way{.out = out};
+    json judged = offload::judgement_json(
+        judge_->judge(asked, offload::possible_ct_states(asked, expectations), way),
+        judge_->origins());
+    if (!way.out.empty())
+        judged["route"] = {{"out", way.out}, {"assumed", !out.empty()}};
+    return judged;
 }
 
 } // namespace evnf::efw

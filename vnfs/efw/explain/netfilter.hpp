@@ -18,8 +18,9 @@ class Netfilter
 public:
     Netfilter(); // reads the live rules
 
-    // judgement_json(), also if the rules cannot be read.
-    [[nodiscard]] nlohmann::json judge(const Packet &packet) const;
+    // judgement_json(), also if the rules cannot be read, and the route that the kernel has for
+    // the packet, or the interface `out` instead.
+    [[nodiscard]] nlohmann::json judge(const Packet &packet, const std::string &out) const;
 
 private:
     std::optional<offload::Judge> judge_;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "vnfs/efw/explain/query.hpp"
 
+#include <net/if.h>
+
 #include <algorithm>
 
 #include "base/base64.hpp"
@@ -54,6 +56,17 @@ Result<Arrival> arrival(const std::vector<SectionRule> &rules, const Live &live,
                      "comes, as in \"in eth0\"");
 }
 
+// The interface by which packets are to leave, if it is said.
+Result<std::string> leaving(const json &name)
+{
+    if (!name.is_string())
+        return bad_input("out is the name of an interface", "/out");
+    const auto text = name.get<std::string>();
+    if (!text.empty() && !::if_nametoindex(text.c_str()))
+        return bad_input("there is no interface " + in_quotes(text) + " here", "/out");
+    return text;
+}
+
 Rules described(const std::vector<SectionRule> &rules, const json &section)
 {
     Rules out;
@@ -82,6 +95,7 @@ struct Context {
     const Live &live;
     const Rules rules;
     const Netfilter netfilter;
+    const std::string out; // by which packets leave, if not as the kernel's routes have it
 };
 
 json outcome_json(const Outcome &outcome, const Context &c)
@@ -94,7 +108,7 @@ json outcome_json(const Outcome &outcome, const Context &c)
             out["fields"] = asked_fields(decision.rule.match, *outcome.packet);
     }
     if (outcome.packet)
-        out["netfilter"] = c.netfilter.judge(*outcome.packet);
+        out["netfilter"] = c.netfilter.judge(*outcome.packet, c.out);
     return out;
 }
 
@@ -171,13 +185,17 @@ Result<json> explain(const json &section, const Live &live, const json &request)
 {
     const bool text = request.is_object() && request.contains("packet");
     const bool frames = request.is_object() && request.contains("frames");
-    if (text == frames || request.size() != 1 + (frames ? request.count("in") : 0))
+    if (text == frames ||
+        request.size() != 1 + request.count("out") + (frames ? request.count("in") : 0))
         return bad_input("what is to be explained is {\"packet\": TEXT}, or {\"frames\": "
-                         "[BASE64, …], \"in\": INTERFACE}");
+                         "[BASE64, …], \"in\": INTERFACE}; and \"out\": INTERFACE");
+    auto out = leaving(request.value("out", json("")));
+    if (!out)
+        return out.error();
     auto rehearsal = Rehearsal::load(section, live);
     if (!rehearsal)
         return rehearsal.error();
-    const Context c{*rehearsal, live, described(rehearsal->rules(), section), {}};
+    const Context c{*rehearsal, live, described(rehearsal->rules(), section), {}, *out};
     json packets = json::array();
     if (frames) {
         auto all = explain_frames(c, request);

@@ -67,11 +67,12 @@ class Walker
 {
 public:
     Walker(const Course &course, const Host &host, const std::vector<Origin> &origins,
-           const Packet &packet, Judgement &out)
+           const Packet &packet, const Way &way, Judgement &out)
         : course_(course),
           host_(host),
           origins_(origins),
           packet_(packet),
+          way_(way),
           point_(Box::of(exactly(packet), packet.family, host.interfaces)),
           out_(out)
     {
@@ -232,6 +233,8 @@ private:
             unknown(w, "rules of ip-rule(8) stand before the table local");
         else if (host_.ipsec)
             unknown(w, "IPsec policies apply to packets too");
+        else if (!way_.none.empty() && keeps_addresses(w))
+            end(w, Fate::drop, no_origin, "the kernel has no way for it: " + way_.none);
         else if (in_any(host_.local))
             return go(w, course_.input);
         else if (packet_.family == 4 ? in.forwarding4 : in.forwarding6)
@@ -240,6 +243,22 @@ private:
             end(w, Fate::drop, no_origin,
                 "it is for another host, and " + in.name + " does not forward");
         return false;
+    }
+
+    // NAT translates packets of a connection that is known before they are routed.
+    [[nodiscard]] bool keeps_addresses(const Walk &w) const
+    {
+        return !course_.nat || !(w.states & ~(CT_NEW | CT_INVALID | CT_UNTRACKED));
+    }
+
+    // The interface by which it leaves, if that is certain: a VRF stands for its members.
+    [[nodiscard]] std::string leaves_by(const Walk &w) const
+    {
+        const bool member =
+            std::any_of(host_.interfaces.begin(), host_.interfaces.end(),
+                        [&](const Interface &f) { return f.name == way_.out && f.enslaved; });
+        return w.course == &course_.forward && keeps_addresses(w) && !member ? way_.out
+                                                                             : std::string();
     }
 
     static bool go(Walk &w, const std::vector<Stage> &course)
@@ -315,6 +334,11 @@ private:
                 if ((mark->value == 0) == mark->negated)
                     return true;
             } else if (const auto *u = std::get_if<Unknown>(&s)) {
+                if (const auto out = leaves_by(w); u->out.asked() && !out.empty()) {
+                    if (u->out.allows(out))
+                        continue;
+                    return true;
+                }
                 return assume(w, rule, i, u->what);
             } else if (std::holds_alternative<NoTrack>(s)) {
                 if (!w.tracked)
@@ -390,6 +414,7 @@ private:
     const Host &host_;
     const std::vector<Origin> &origins_;
     const Packet &packet_;
+    const Way &way_;
     Box point_;
     Judgement &out_;
 };
@@ -422,13 +447,14 @@ std::string Judge::beyond(const Packet &packet) const
     return {};
 }
 
-Judgement Judge::judge(const Packet &packet, std::uint8_t ct_states) const
+Judgement Judge::judge(const Packet &packet, std::uint8_t ct_states, const Way &way) const
 {
     Judgement out;
     if (const std::string why = beyond(packet); !why.empty())
         out.cases.push_back({{}, Fate::unknown, no_origin, why});
     else
-        Walker(courses_[packet.family == 4 ? 0 : 1], host_, origins_, packet, out).run(ct_states);
+        Walker(courses_[packet.family == 4 ? 0 : 1], host_, origins_, packet, way, out)
+            .run(ct_states);
     return out;
 }
 

@@ -27,6 +27,16 @@ struct Judgement {
     bool complete = true;    // false: there are more
 };
 
+// Where the host's routes send a packet.
+struct Way {
+    std::string out = {};  // the interface by which it would leave
+    std::string none = {}; // why it goes nowhere
+};
+
+// By asking the kernel, which applies rp_filter and ip-rule(8) too. Empty: it is for this host,
+// or there are several ways, of which the kernel chooses by flow.
+Way way_of(const Packet &packet);
+
 class Judge
 {
 public:
@@ -35,9 +45,11 @@ public:
     Judge &operator=(const Judge &) = delete;
 
     // `ct_states`: those of enum CtState that the packet may have once it is tracked. It is a
-    // whole datagram without a VLAN tag. What its fate does not say: whether there is a route,
-    // also for rp_filter, and what becomes of it after netfilter.
-    [[nodiscard]] Judgement judge(const Packet &packet, std::uint8_t ct_states) const;
+    // whole datagram without a VLAN tag. Its fate does not say what becomes of it after
+    // netfilter, nor, without its way, whether it has a route; by which interface it leaves is
+    // then assumed.
+    [[nodiscard]] Judgement judge(const Packet &packet, std::uint8_t ct_states,
+                                  const Way &way = {}) const;
 
     [[nodiscard]] const std::vector<Origin> &origins() const { return origins_; }
     [[nodiscard]] const Ruleset &rules() const { return rules_; }

@@ -33,6 +33,7 @@ private:
     {
         steps_.emplace_back(Unknown{short_text(what), lasting});
     }
+    [[nodiscard]] match::Interfaces leaving(const json &m) const;
     void unknown_match(const json &m);
     void expression(const json &e);
     bool match(const json &m); // false: not understood

@@ -235,6 +235,19 @@ bool NftReader::map(const json &m)
     return true;
 }
 
+// The interfaces of a match of oif or oifname, or none.
+match::Interfaces NftReader::leaving(const json &m) const
+{
+    static const json names{{"meta", {{"key", "oifname"}}}}, indices{{"meta", {{"key", "oif"}}}};
+    const json op = m.value("op", json());
+    if ((m["left"] != names && m["left"] != indices) || (op != "==" && op != "!=") ||
+        !m.contains("right"))
+        return {};
+    const auto list = values(m["right"], "set");
+    const auto match = list ? nft_match(NftKey::iifname, *list, op == "!=") : std::nullopt;
+    return match ? match->in : match::Interfaces();
+}
+
 // At least its family is known, of a field of a header.
 void NftReader::unknown_match(const json &m)
 {
@@ -249,7 +262,8 @@ void NftReader::unknown_match(const json &m)
     }
     const std::string text = short_text(m);
     if (text.find("\"oif") != std::string::npos)
-        steps_.emplace_back(Unknown{"the interface by which it will leave", false});
+        steps_.emplace_back(Unknown{
+            .what = "the interface by which it will leave", .lasting = false, .out = leaving(m)});
     else
         unknown(m, text.find("numgen") != std::string::npos);
 }

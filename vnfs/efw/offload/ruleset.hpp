@@ -71,6 +71,7 @@ struct Unknown {
     std::string what;
     bool lasting;
     std::optional<Limit> limit = {}; // of such a kind as efw's rules have too
+    match::Interfaces out = {};      // by which it leaves; a route tells that of one packet
 };
 
 // Steps that do something.

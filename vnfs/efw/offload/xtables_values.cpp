@@ -264,12 +264,16 @@ void XtablesReader::interface(bool in)
     std::string name = take();
     if (name == "+" && !negated_)
         return;
-    if (!in) {
-        unknown("-o " + name + ": the interface by which it will leave", false);
-        return;
-    }
+    const std::string written = name;
     if (name.ends_with('+'))
         name.back() = '*';
+    if (!in) {
+        steps_.emplace_back(
+            Unknown{.what = "-o " + written + ": the interface by which it will leave",
+                    .lasting = false,
+                    .out = {{name}, negated_}});
+        return;
+    }
     Match m = match();
     m.in = {{name}, negated_};
     is(m);
