@@ -21,6 +21,11 @@ public:
             return {{Effect{"a rule that cannot be read"}}, {0}};
         NftRule out;
         for (std::size_t i = 0; i < expressions.size(); ++i) {
+            if (auto m = implied(expressions[i]))
+                steps_.emplace_back(IsOneOf{{std::move(*m)}});
+            out.from.resize(steps_.size(), i);
+        }
+        for (std::size_t i = 0; i < expressions.size(); ++i) {
             expression(expressions[i]);
             out.from.resize(steps_.size(), i);
         }
@@ -33,6 +38,7 @@ private:
     {
         steps_.emplace_back(Unknown{short_text(what), lasting});
     }
+    static std::optional<match::Match> implied(const json &e);
     [[nodiscard]] match::Interfaces leaving(const json &m) const;
     void unknown_match(const json &m);
     void expression(const json &e);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "vnfs/efw/offload/nft_rule.hpp"
 
+#include <netinet/in.h>
+
 #include <set>
 
 #include "vnfs/efw/offload/nft_reader.hpp"
@@ -72,6 +74,20 @@ std::string short_text(const json &j)
     if (text.size() > most)
         text = text.substr(0, most) + "…";
     return text;
+}
+
+// The kernel asks for it before all else, and nft leaves it out of its listing.
+std::optional<Match> NftReader::implied(const json &e)
+{
+    const json inner = e.is_object() ? e.value("reject", json()) : json();
+    const json type = inner.is_object() ? inner.value("type", json()) : json();
+    if (type == "icmp" || type == "icmpv6")
+        return Match{.family = type == "icmp" ? 4 : 6};
+    if (type != "tcp reset")
+        return std::nullopt;
+    Match m;
+    m.protocol = {{{IPPROTO_TCP, IPPROTO_TCP}}};
+    return m;
 }
 
 // The elements of the right hand side: a set's, a named set's, or the one value.
