@@ -9,8 +9,11 @@
  *   sport ─┤
  *     …   ─┘
  *
- * The ruleset in force begins at the cell that cell 0 names. That is read once for a
- * packet, which so ends with the rules that it began with.
+ * The same is done with the rules that were added to these since, if there are any: the one
+ * of the two that stands first is the rule.
+ *
+ * The layout in force is in the cell that cell 0 names. That is read once for a packet,
+ * which so ends with the rules that it began with.
  */
 #pragma once
 #include <linux/bpf.h>
@@ -49,7 +52,7 @@ struct {
 
 /* What a search looks for, and then what it ANDs. */
 struct match_query {
-    __u32 base;    /* the ruleset's first cell */
+    __u32 base;    /* the cell that cells are counted from */
     __u32 count;   /* of `vector` */
     __u32 summary; /* words of each vector's summary */
     __u32 skip;    /* fields that are not asked, a bit each */
@@ -304,66 +307,123 @@ static __always_inline void match_add_sets(struct match_query *q, const struct m
     for (__u32 i = 0; i < MATCH_MAX_SETS && i < l->sets; i++) {
         union match_cell *c = match_cell(q->base + l->set_cell + i / 4);
         struct match_set_use *use;
+        __u32 vector;
 
         if (!c)
             return;
         use = &c->set_use[i % 4];
-        if (!q->skip || use->key <= MATCH_SET_DADDR)
-            match_add(q, members >> i & 1 ? use->member_vector : use->other_vector);
+        vector = members >> i & 1 ? use->member_vector : use->other_vector;
+        if (vector && (!q->skip || use->key <= MATCH_SET_DADDR))
+            match_add(q, vector);
     }
 }
 
-/* The number of the first rule from `start` on that matches: of the default if none does,
- * MATCH_UNKNOWN as `mode` says. */
-__noinline __u32 match_rules(struct pkt *p, __u32 base, __u32 members, __u32 start, __u32 mode)
+/* In the answer of match_search(): the rule asks for what cannot be seen. */
+#define MATCH_UNSEEN (1U << 31)
+
+/* The number of the first rule from `start` on that matches, in the tables of one layout: as
+ * many as there are if none does. */
+__noinline __u32 match_search(struct pkt *p, __u32 layout, __u32 members, __u32 start, __u32 mode)
 {
-    union match_cell *c = match_cell(base), *tables, *r;
+    union match_cell *c = match_cell(layout), *tables, *r;
     __u32 zero = 0;
     struct match_query *q = bpf_map_lookup_elem(&chain_match_query, &zero);
     const struct match_layout *l;
     __u32 i;
 
     if (!p)
-        return MATCH_UNKNOWN;
+        return 0;
     if (!c)
-        return MATCH_UNKNOWN;
+        return 0;
     if (!q)
-        return MATCH_UNKNOWN;
+        return 0;
     l = &c->layout;
-    tables = match_cell(base + l->table_cell);
+    tables = match_cell(l->first + l->table_cell);
     if (!tables)
-        return MATCH_UNKNOWN;
+        return 0;
     q->skip = 0;
     q->unseen = 0;
     if (mode == MATCH_DECIDE && match_hidden(p))
         match_unseen(p, q);
-    q->base = base;
+    q->base = l->first;
     q->count = 0;
     q->summary = (l->words + 63) / 64;
     match_values(p, q);
+    if (l->live)
+        match_add(q, l->live);
     if (l->uses & 1 << MATCH_SRC)
         match_add_address(q, l, p, &p->flow.saddr, 0);
     if (l->uses & 1 << MATCH_DST)
         match_add_address(q, l, p, &p->flow.daddr, 1);
     for (int f = MATCH_PROTO; f < MATCH_FIELDS; f++)
         if (l->uses & ~q->skip & 1 << f)
-            match_add(q, match_vector(base, tables->u32[f], q->value[f]));
+            match_add(q, match_vector(q->base, tables->u32[f], q->value[f]));
     match_add_sets(q, l, members);
 
     i = match_scan(q, start);
     if (i >= l->rules)
         return l->rules;
-    r = match_cell(base + l->rule_cell + i / MATCH_CELL_RULES);
+    r = match_cell(q->base + l->rule_cell + i / MATCH_CELL_RULES);
     if (!r || r->rule[i % MATCH_CELL_RULES].flags & q->unseen)
-        return MATCH_UNKNOWN;
+        return i | MATCH_UNSEEN;
     return i;
+}
+
+/* Before which rule an added one stands. */
+static __always_inline __u32 match_place(__u32 layout, __u32 added)
+{
+    union match_cell *c = match_cell(layout + 1 + added / MATCH_KEYS);
+
+    return c ? c->u32[added % MATCH_KEYS] : 0;
+}
+
+/* How many of the rules added stand before a rule. */
+__noinline __u32 match_added_before(__u32 layout, __u32 count, __u32 rule)
+{
+    __u32 i;
+
+    for (i = 0; i < MATCH_MAX_ADDED && i < count; i++)
+        if (match_place(layout, i) > rule)
+            break;
+    return i;
+}
+
+/* The number of the first rule that matches after rule `last`, or, if that is MATCH_UNKNOWN,
+ * of all: of the default if none does, MATCH_UNKNOWN as `mode` says. */
+__noinline __u32 match_rules(struct pkt *p, __u32 layout, __u32 members, __u32 last, __u32 mode)
+{
+    union match_cell *c = match_cell(layout), *a;
+    __u32 start = last + 1, start_added = 0, rule, added, rules;
+
+    if (!p)
+        return MATCH_UNKNOWN;
+    if (!c)
+        return MATCH_UNKNOWN;
+    rules = c->layout.rules;
+    a = c->layout.added ? match_cell(c->layout.added) : NULL;
+    if (a && last != MATCH_UNKNOWN) {
+        if (last > rules) {
+            start_added = last - rules;
+            start = match_place(layout, last - rules - 1);
+        } else {
+            start_added = match_added_before(layout, a->layout.rules, last);
+        }
+    }
+    rule = match_search(p, layout, members, start, mode);
+    if (a) {
+        added = match_search(p, c->layout.added, members, start_added, mode);
+        if ((added & ~MATCH_UNSEEN) < a->layout.rules &&
+            match_place(layout, added & ~MATCH_UNSEEN) <= (rule & ~MATCH_UNSEEN))
+            rule = rules + 1 + added;
+    }
+    return rule & MATCH_UNSEEN ? MATCH_UNKNOWN : rule;
 }
 
 /* Of which used sets the packet is a member: a bit for each use. Not before `changes`, by
  * match_sets_changed(), was read. */
-__noinline __u32 match_members(struct pkt *p, __u32 base, __u32 changes)
+__noinline __u32 match_members(struct pkt *p, __u32 layout, __u32 changes)
 {
-    union match_cell *c = match_cell(base);
+    union match_cell *c = match_cell(layout);
     __u32 members = 0, sets, cell, after = match_after(changes);
 
     if (!p)
@@ -371,7 +431,7 @@ __noinline __u32 match_members(struct pkt *p, __u32 base, __u32 changes)
     if (!c)
         return 0;
     sets = c->layout.sets;
-    cell = base + c->layout.set_cell;
+    cell = c->layout.first + c->layout.set_cell;
     for (__u32 i = 0; i < MATCH_MAX_SETS && i < sets; i++) {
         __u32 has;
 
@@ -387,9 +447,9 @@ __noinline __u32 match_members(struct pkt *p, __u32 base, __u32 changes)
 }
 
 /* A function for the verifier's sake, as struct match_query is where it is. */
-__noinline int match_extra(struct pkt *p, __u32 base, struct match_extra *e)
+__noinline int match_extra(struct pkt *p, __u32 layout, struct match_extra *e)
 {
-    union match_cell *c = match_cell(base);
+    union match_cell *c = match_cell(layout);
     const struct match_layout *l;
 
     if (!p)
@@ -399,31 +459,33 @@ __noinline int match_extra(struct pkt *p, __u32 base, struct match_extra *e)
     if (!c)
         return 0;
     l = &c->layout;
-    if (!(l->uses & ~(1 << MATCH_SRC | 1 << MATCH_DST | 1 << MATCH_PROTO | 1 << MATCH_SPORT |
-                      1 << MATCH_DPORT | 1 << MATCH_FRAG)))
+    if (!(l->looks & ~(1 << MATCH_SRC | 1 << MATCH_DST | 1 << MATCH_PROTO | 1 << MATCH_SPORT |
+                       1 << MATCH_DPORT | 1 << MATCH_FRAG)))
         return 0;
-    if (l->uses & 1 << MATCH_FLAGS)
+    if (l->looks & 1 << MATCH_FLAGS)
         e->tags |= p->tcp_flags;
-    if (l->uses & 1 << MATCH_DSCP)
+    if (l->looks & 1 << MATCH_DSCP)
         e->tags |= match_dscp(p) << 8;
-    if (l->uses & 1 << MATCH_VLAN)
+    if (l->looks & 1 << MATCH_VLAN)
         e->tags |= (p->vlans ? 0x1000U | (p->vlan_tci[0] & 0xfff) : 0) << 16;
-    if (l->uses & 1 << MATCH_IFACE)
+    if (l->looks & 1 << MATCH_IFACE)
         e->ifindex = p->ifindex;
-    if (l->uses & 1 << MATCH_ICMP)
+    if (l->looks & 1 << MATCH_ICMP)
         e->icmp = p->icmp_type << 8 | p->icmp_code;
-    if (l->uses & 1 << MATCH_LENGTH) {
-        union match_cell *tables = match_cell(base + l->table_cell);
+    if (l->looks & 1 << MATCH_LENGTH) {
+        union match_cell *tables = match_cell(l->first + l->table_cell);
 
-        if (tables) /* all lengths with the same rules are as one */
-            e->length = match_vector(base, tables->u32[MATCH_LENGTH], match_length(p));
+        if (l->added) /* of two tables there is no one number of both intervals */
+            e->length = match_length(p);
+        else if (tables) /* all lengths with the same rules are as one */
+            e->length = match_vector(l->first, tables->u32[MATCH_LENGTH], match_length(p));
     }
     return 0;
 }
 
 /* A packet's rule, and what is needed to go on from it. */
 struct match {
-    __u32 base; /* the ruleset's first cell */
+    __u32 layout; /* the cell of the one in force */
     __u32 members;
     __u32 rules; /* the number of the default */
     __u32 rule;  /* or MATCH_UNKNOWN */
@@ -446,15 +508,15 @@ static __always_inline bool match_first(struct pkt *p, struct match *m, enum mat
 
     if (!c)
         return false;
-    m->base = *(volatile __u32 *)&c->u32[0];
-    c = match_cell(m->base);
-    if (!c || !m->base)
+    m->layout = *(volatile __u32 *)&c->u32[0];
+    c = match_cell(m->layout);
+    if (!c || !m->layout)
         return false;
     l = &c->layout;
     m->rules = l->rules;
     changes = l->sets ? match_sets_changed() : 0;
     if (column < MATCH_ANSWERS) {
-        match_extra(p, m->base, &extra);
+        match_extra(p, m->layout, &extra);
         flow = match_flow_of(p, &extra);
     }
     if (flow && flow->answer[column].ruleset == l->id && flow->answer[column].changes == changes) {
@@ -462,11 +524,11 @@ static __always_inline bool match_first(struct pkt *p, struct match *m, enum mat
         m->members = flow->answer[column].members;
         return true;
     }
-    m->members = l->sets ? match_members(p, m->base, changes) : 0;
+    m->members = l->sets ? match_members(p, m->layout, changes) : 0;
     if (flow && flow->answer[column].ruleset == l->id && flow->answer[column].members == m->members)
         m->rule = match_rule_number(flow->answer[column].rule);
     else
-        m->rule = match_rules(p, m->base, m->members, 0, mode);
+        m->rule = match_rules(p, m->layout, m->members, MATCH_UNKNOWN, mode);
     if (flow) {
         flow->answer[column].rule = m->rule;
         flow->answer[column].members = m->members;
@@ -479,18 +541,25 @@ static __always_inline bool match_first(struct pkt *p, struct match *m, enum mat
 /* The rule itself. NULL if it is MATCH_UNKNOWN. */
 static __always_inline const struct match_rule *match_rule(const struct match *m)
 {
-    union match_cell *c = match_cell(m->base);
+    union match_cell *c = match_cell(m->layout);
+    __u32 rule = m->rule;
 
-    if (!c || m->rule == MATCH_UNKNOWN)
+    if (!c || rule == MATCH_UNKNOWN)
         return NULL;
-    c = match_cell(m->base + c->layout.rule_cell + m->rule / MATCH_CELL_RULES);
-    return c ? &c->rule[m->rule % MATCH_CELL_RULES] : NULL;
+    if (rule > m->rules) {
+        rule -= m->rules + 1;
+        c = match_cell(c->layout.added);
+        if (!c)
+            return NULL;
+    }
+    c = match_cell(c->layout.first + c->layout.rule_cell + rule / MATCH_CELL_RULES);
+    return c ? &c->rule[rule % MATCH_CELL_RULES] : NULL;
 }
 
 /* From a rule that did not end the search to the next. */
 static __always_inline void match_next(struct pkt *p, struct match *m, enum match_mode mode)
 {
-    m->rule = match_rules(p, m->base, m->members, m->rule + 1, mode);
+    m->rule = match_rules(p, m->layout, m->members, m->rule, mode);
 }
 
 static __always_inline enum chain_reason match_unknown_reason(const struct pkt *p)

@@ -11,8 +11,12 @@
  * so are their blocks of eight words: one rule more costs little memory.
  *
  * All of it lies in cells of one cache line each, in an array. Numbers of cells are
- * counted from the first of the ruleset, but for cell 0 of the array, which says where
- * the ruleset in force begins: one write of it replaces all rules.
+ * counted from the first of the ruleset, modulo 2^32, but for cell 0 of the array, which
+ * says where the layout in force is: one write of it replaces all rules.
+ *
+ * A change of few rules leaves the ruleset as it is: the layout in force is then another
+ * one of the same tables, with a vector of the rules that are not removed, and beside it a
+ * small ruleset of those that are added, each with its place among the others.
  */
 #pragma once
 #include "abi/types.h"
@@ -22,6 +26,7 @@
 #define MATCH_MAX_LEVELS 9     /* of the search for an interval */
 #define MATCH_BLOCK_WORDS 8    /* of a vector, which is one cell */
 #define MATCH_SUMMARY_WORDS 16 /* a bit for each of MATCH_MAX_RULES / 64 words */
+#define MATCH_MAX_ADDED 128    /* rules added beside a ruleset */
 
 /* What is looked up. Values are in host order; what a packet does not have (a port, in
  * ICMP) has the value after the field's greatest. */
@@ -40,7 +45,7 @@ enum match_field {
     MATCH_LENGTH, /* of the IP datagram */
     MATCH_FIELDS,
 };
-#define MATCH_MAX_VECTORS 28 /* MATCH_FIELDS + MATCH_MAX_SETS */
+#define MATCH_MAX_VECTORS 29 /* MATCH_FIELDS + MATCH_MAX_SETS, and match_layout.live */
 
 /* What nobody can say of a fragment, or where layer 4 is malformed. */
 #define MATCH_TRANSPORT (1 << MATCH_SPORT | 1 << MATCH_DPORT | 1 << MATCH_ICMP | 1 << MATCH_FLAGS)
@@ -48,7 +53,7 @@ enum match_field {
 
 /* The first cell of a ruleset. */
 struct match_layout {
-    __u32 id;        /* of this ruleset, never given twice while programs run; not 0 */
+    __u32 id;        /* of these rules, never given twice while programs run; not 0 */
     __u32 rules;     /* without the default, which is the last */
     __u32 words;     /* of each vector */
     __u32 uses;      /* which fields some rule asks for, a bit each */
@@ -58,9 +63,18 @@ struct match_layout {
     /* By value; see struct match_table. Of addresses for each family. */
     __u32 addr4[2], addr6[2];
     __u32 table_cell; /* u32[16]: by enum match_field, that field's table */
-    __u32 pad[4];
+    __u32 first;      /* the array's cell that those here are counted from */
+    __u32 looks;      /* uses, with those of the rules added: what answers depend on */
+    /* Of a ruleset with a few changes: */
+    __u32 live;  /* the vector of its rules without those removed; 0: none is */
+    __u32 added; /* the array's cell of the layout of the rules added; 0: none is */
 };
 ABI_VALUE(struct match_layout, 64);
+
+/* Rules added are numbered after the default, in order of evaluation. Their places are in the
+ * cells after the layout that names them: u32, MATCH_KEYS to a cell, the rule before which
+ * each stands. */
+#define MATCH_PLACE_CELLS (MATCH_MAX_ADDED / 16)
 
 /* The intervals that a field's values fall into, as a search tree. Keys are the greatest
  * values of intervals, sorted; at each level the number of keys in the cell that are below
@@ -112,8 +126,8 @@ struct match_set_use {
     __u16 set; /* its number */
     __u8 key;  /* enum match_set_key */
     __u8 pad;
-    __u32 member_vector; /* of the rules that a member does not exclude */
-    __u32 other_vector;  /* … that one which is none does not */
+    __u32 member_vector; /* of the rules that a member does not exclude; 0: all */
+    __u32 other_vector;  /* … that one which is none does not; 0: all */
     __u32 pad2;
 };
 ABI_VALUE(struct match_set_use, 16);

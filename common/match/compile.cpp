@@ -12,7 +12,7 @@ namespace evnf::match
 namespace
 {
 
-using Rules = std::vector<Entry>;
+using Rules = std::vector<const Entry *>;
 
 u128 number(const Address &a)
 {
@@ -131,11 +131,11 @@ void add_addresses(Cells &cells, Vectors &vectors, const Rules &rules)
         std::vector<Asked<std::uint32_t>> v4;
         std::vector<Asked<u128>> v6;
         bool used = false;
-        for (const auto &r : rules) {
-            const auto &field = which == MATCH_SRC ? r.match.src : r.match.dst;
-            used = used || field.asked() || (which == MATCH_SRC && r.match.family);
-            v4.push_back(asked_address<std::uint32_t>(r.match, field, 4));
-            v6.push_back(asked_address<u128>(r.match, field, 6));
+        for (const auto *r : rules) {
+            const auto &field = which == MATCH_SRC ? r->match.src : r->match.dst;
+            used = used || field.asked() || (which == MATCH_SRC && r->match.family);
+            v4.push_back(asked_address<std::uint32_t>(r->match, field, 4));
+            v6.push_back(asked_address<u128>(r->match, field, 6));
         }
         if (!used)
             continue;
@@ -155,8 +155,8 @@ void add_fields(Cells &cells, Vectors &vectors, const Rules &rules, const Names 
     for (int f = MATCH_PROTO; f < MATCH_FIELDS; ++f) {
         std::vector<Asked<std::uint32_t>> values;
         bool used = false;
-        for (const auto &r : rules) {
-            values.push_back(asked(static_cast<match_field>(f), r.match, names));
+        for (const auto *r : rules) {
+            values.push_back(asked(static_cast<match_field>(f), r->match, names));
             used = used || values.back();
         }
         if (!used)
@@ -168,39 +168,63 @@ void add_fields(Cells &cells, Vectors &vectors, const Rules &rules, const Names 
     cells.layout().table_cell = cell;
 }
 
+struct Use {
+    match_set_use in_tables;
+    Vector member, other;
+};
+
 // A set that is used in several rules by the same key is looked up once.
-Result<> add_sets(Cells &cells, Vectors &vectors, const Rules &rules, const Names &names)
+Result<std::vector<Use>> find_uses(const Vectors &vectors, const Rules &rules, const Names &names,
+                                   const std::vector<match_set_use> &before)
 {
-    std::map<std::pair<std::string, SetKey>, std::pair<Vector, Vector>> uses; // member, other
-    for (const auto &r : rules)
-        for (const auto &use : r.match.sets)
-            uses.try_emplace({use.set, use.key}, vectors.empty(), vectors.empty());
-    if (uses.size() > MATCH_MAX_SETS)
-        return bad_input("the rules use " + std::to_string(uses.size()) + " sets, at most " +
+    std::vector<Use> out;
+    std::map<std::pair<std::uint16_t, SetKey>, std::size_t> places;
+    const auto add = [&](std::uint16_t set, SetKey key) {
+        match_set_use use{};
+        use.set = set;
+        use.key = static_cast<__u8>(key);
+        if (places.try_emplace({set, key}, out.size()).second)
+            out.push_back({use, vectors.empty(), vectors.empty()});
+    };
+    for (const auto &use : before)
+        add(use.set, static_cast<SetKey>(use.key));
+    for (const auto *r : rules)
+        for (const auto &use : r->match.sets) {
+            const auto number = names.sets.find(use.set);
+            if (number == names.sets.end())
+                return bad_input("there is no set @" + use.set);
+            add(number->second, use.key);
+        }
+    if (out.size() > MATCH_MAX_SETS)
+        return bad_input("the rules use " + std::to_string(out.size()) + " sets, at most " +
                          std::to_string(MATCH_MAX_SETS) +
                          " can be: put sets of the same use together");
+    return out;
+}
+
+Result<> add_sets(Cells &cells, Vectors &vectors, const Rules &rules, const Names &names,
+                  const std::vector<match_set_use> &before)
+{
+    auto uses = find_uses(vectors, rules, names, before);
+    if (!uses)
+        return uses.error();
     std::vector<match_set_use> out;
-    for (auto &[key, vector] : uses) {
-        const auto number = names.sets.find(key.first);
-        if (number == names.sets.end())
-            return bad_input("there is no set @" + key.first);
+    for (auto &[in_tables, members, others] : *uses) {
         for (std::size_t i = 0; i < rules.size(); ++i) {
             bool member = true, other = true;
-            for (const auto &use : rules[i].match.sets) {
-                if (use.set != key.first || use.key != key.second)
+            for (const auto &use : rules[i]->match.sets) {
+                if (names.sets.at(use.set) != in_tables.set ||
+                    static_cast<__u8>(use.key) != in_tables.key)
                     continue;
                 member = member && !use.negated;
                 other = other && use.negated;
             }
-            vector.first.set(i, member);
-            vector.second.set(i, other);
+            members.set(i, member);
+            others.set(i, other);
         }
-        match_set_use use{};
-        use.set = number->second;
-        use.key = static_cast<__u8>(key.second);
-        use.member_vector = vectors.store(vector.first);
-        use.other_vector = vectors.store(vector.second);
-        out.push_back(use);
+        in_tables.member_vector = vectors.store(members);
+        in_tables.other_vector = vectors.store(others);
+        out.push_back(in_tables);
     }
     const auto cell = cells.add(out);
     cells.layout().sets = static_cast<__u32>(out.size());
@@ -208,10 +232,8 @@ Result<> add_sets(Cells &cells, Vectors &vectors, const Rules &rules, const Name
     return Unit{};
 }
 
-} // namespace
-
-Result<Tables> compile(const std::vector<Entry> &rules, const match_rule &otherwise,
-                       const Names &names)
+Result<Tables> compile(const Rules &rules, const match_rule &otherwise, const Names &names,
+                       const std::vector<match_set_use> &uses)
 {
     if (rules.size() > MATCH_MAX_RULES)
         return bad_input(std::to_string(rules.size()) + " rules are more than the " +
@@ -223,16 +245,46 @@ Result<Tables> compile(const std::vector<Entry> &rules, const match_rule &otherw
     cells.layout().words = static_cast<__u32>(words);
     add_addresses(cells, vectors, rules);
     add_fields(cells, vectors, rules, names);
-    if (auto r = add_sets(cells, vectors, rules, names); !r)
+    if (auto r = add_sets(cells, vectors, rules, names, uses); !r)
         return r.error();
 
     std::vector<match_rule> compiled_rules;
-    for (const auto &r : rules)
-        compiled_rules.push_back(compiled(r));
+    for (const auto *r : rules)
+        compiled_rules.push_back(compiled(*r));
     compiled_rules.push_back(otherwise);
     const auto cell = cells.add(compiled_rules);
     cells.layout().rule_cell = cell;
+    cells.layout().looks = cells.layout().uses;
     return cells.take();
+}
+
+} // namespace
+
+Result<Tables> compile(const std::vector<Entry> &rules, const match_rule &otherwise,
+                       const Names &names)
+{
+    Rules all;
+    for (const auto &r : rules)
+        all.push_back(&r);
+    return compile(all, otherwise, names, {});
+}
+
+Result<Tables> compile(const std::vector<EntryRef> &rules, const match_rule &otherwise,
+                       const Names &names, const std::vector<match_set_use> &uses)
+{
+    Rules all;
+    for (const auto &r : rules)
+        all.push_back(r.get());
+    return compile(all, otherwise, names, uses);
+}
+
+std::vector<match_set_use> set_uses(const Tables &tables)
+{
+    const auto &layout = tables.front().layout;
+    std::vector<match_set_use> out;
+    for (__u32 i = 0; i < layout.sets; ++i)
+        out.push_back(tables[layout.set_cell + i / 4].set_use[i % 4]);
+    return out;
 }
 
 } // namespace evnf::match

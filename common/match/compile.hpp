@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -26,6 +27,7 @@ struct Entry {
 struct Names {
     std::vector<std::pair<std::string, unsigned>> interfaces; // with their numbers
     std::map<std::string, std::uint16_t> sets;                // with theirs
+    friend bool operator==(const Names &, const Names &) = default;
 };
 
 // A compiled ruleset: cells numbered from its first, whose id is not yet given.
@@ -36,5 +38,14 @@ using Tables = std::vector<match_cell>;
 // of sets, and names that `names` does not have.
 Result<Tables> compile(const std::vector<Entry> &rules, const match_rule &otherwise,
                        const Names &names = {});
+
+// The same of rules that are held by more than one list, so that who holds them tells by
+// their addresses which of them have stayed. Uses of sets are numbered after those given.
+using EntryRef = std::shared_ptr<const Entry>;
+Result<Tables> compile(const std::vector<EntryRef> &rules, const match_rule &otherwise,
+                       const Names &names, const std::vector<match_set_use> &uses = {});
+
+// The uses of sets that tables have.
+std::vector<match_set_use> set_uses(const Tables &tables);
 
 } // namespace evnf::match

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Where the rulesets of a fast path lie: the map match_cells, of which one half holds the
-// ruleset in force and the other the next.
+// Where the rulesets of a fast path lie: the map match_cells. It has two places for a ruleset,
+// the one in force and the next, and two for changes of it.
 #pragma once
 
 #include <cstddef>
@@ -30,16 +30,32 @@ public:
     // fit.
     Result<> put(Tables tables);
 
-    // Bytes of the ruleset in force, and of the greatest that fits.
-    [[nodiscard]] std::size_t used() const { return used_ * sizeof(match_cell); }
-    [[nodiscard]] std::size_t room() const { return half_ * sizeof(match_cell); }
+    // The same with tables that have been made for next_change(), and refer to those that were
+    // last put. At most change_room() cells.
+    Result<> change(Tables tables);
+    [[nodiscard]] std::uint32_t next_change() const;
+    [[nodiscard]] std::size_t change_room() const { return change_; }
+    // Where the tables begin that were last put.
+    [[nodiscard]] std::uint32_t ruleset() const { return ruleset_; }
+
+    // Bytes of the ruleset in force with its changes, and of the greatest that fits.
+    [[nodiscard]] std::size_t used() const { return (used_ + changed_) * sizeof(match_cell); }
+    [[nodiscard]] std::size_t room() const { return whole_ * sizeof(match_cell); }
 
 private:
-    Store(bpf::Mapping mapping, std::size_t half) : mapping_(std::move(mapping)), half_(half) {}
+    Store(bpf::Mapping mapping, std::size_t whole, std::size_t change)
+        : mapping_(std::move(mapping)),
+          whole_(whole),
+          change_(change)
+    {
+    }
+    Result<> bring(Tables tables, std::uint32_t first);
 
     bpf::Mapping mapping_;
-    std::size_t half_; // cells of each half; the first begins after cell 0
-    std::size_t used_ = 0;
+    std::size_t whole_, change_;         // cells of each place, see next_change()
+    std::uint32_t ruleset_ = 0;          // 0: none yet
+    std::uint32_t in_force_ = 0;         // what cell 0 says
+    std::size_t used_ = 0, changed_ = 0; // cells
 };
 
 } // namespace evnf::match

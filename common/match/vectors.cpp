@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "match/vectors.hpp"
 
+#include <algorithm>
 #include <cstring>
 
 namespace evnf::match
@@ -12,7 +13,7 @@ std::uint32_t Cells::add(std::span<const std::byte> bytes)
     cells_.resize(first + (bytes.size() + sizeof(match_cell) - 1) / sizeof(match_cell));
     if (!bytes.empty())
         std::memcpy(&cells_[first], bytes.data(), bytes.size());
-    return static_cast<std::uint32_t>(first);
+    return layout_ + static_cast<std::uint32_t>(first);
 }
 
 void Vector::set(std::size_t rule, bool to)
@@ -21,6 +22,14 @@ void Vector::set(std::size_t rule, bool to)
     auto &word = words_[rule / 64];
     word = to ? word | bit : word & ~bit;
     changed_[rule / 64 / MATCH_BLOCK_WORDS] = true;
+}
+
+void Vector::set_all(std::size_t rules)
+{
+    std::fill_n(words_.begin(), rules / 64, ~std::uint64_t{0});
+    if (rules % 64)
+        words_[rules / 64] |= ~(~std::uint64_t{0} << rules % 64);
+    std::fill(changed_.begin(), changed_.end(), true);
 }
 
 std::size_t Vectors::Hash::operator()(const Block &b) const

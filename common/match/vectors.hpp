@@ -15,11 +15,12 @@
 namespace evnf::match
 {
 
-// The cells of a ruleset as they are written, the layout's first.
+// The cells of a ruleset as they are written, the layout's first, which has the number
+// `layout`.
 class Cells
 {
 public:
-    Cells() : cells_(1) {}
+    explicit Cells(std::uint32_t layout = 0) : cells_(1), layout_(layout) {}
 
     // Appends bytes, filled with zeroes to whole cells; gives the first one's number.
     std::uint32_t add(std::span<const std::byte> bytes);
@@ -34,6 +35,7 @@ public:
 
 private:
     std::vector<match_cell> cells_;
+    std::uint32_t layout_;
 };
 
 // A set of rules that changes while a field's values are passed in order.
@@ -43,6 +45,7 @@ public:
     explicit Vector(std::size_t words) : words_(words), changed_(blocks_of(words), true) {}
 
     void set(std::size_t rule, bool to);
+    void set_all(std::size_t rules); // those below
 
 private:
     friend class Vectors;
