@@ -91,15 +91,17 @@ private:
     const Instance &after_;
 };
 
+// Of pairs whose second is `after`, if it is not empty.
 Result<> check_order(const Chain &chain, const std::string &where,
-                     const std::vector<Instance> &instances)
+                     const std::vector<Instance> &instances, const std::string &after = {})
 {
     for (const auto &entry : chain.entries)
         for (const std::size_t i : chain.reached(entry.first)) {
             if (chain.places[i].kind != Place::Kind::stage)
                 continue;
             for (const std::size_t j : chain.reached(i)) {
-                if (i == j || chain.places[j].kind != Place::Kind::stage)
+                if (i == j || chain.places[j].kind != Place::Kind::stage ||
+                    (!after.empty() && chain.places[j].instance != after))
                     continue;
                 const Pair pair(chain, where, instance_of(chain, chain.places[i], instances),
                                 instance_of(chain, chain.places[j], instances));
@@ -248,6 +250,17 @@ Result<> check_composition(const std::vector<Chain> &chains, const std::vector<I
     if (auto r = check_taps(chains, instances); !r)
         return r;
     return check_both_ways(chains, instances);
+}
+
+Result<> check_part(const std::vector<Chain> &chains, const std::vector<Instance> &instances,
+                    const std::string &changed)
+{
+    for (std::size_t c = 0; c < chains.size(); ++c)
+        if (auto r =
+                check_order(chains[c], "/chain/" + std::to_string(c) + "/path", instances, changed);
+            !r)
+            return r;
+    return Unit{};
 }
 
 } // namespace evnf

@@ -13,6 +13,10 @@ namespace evnf
 // declare. Errors carry `where` in the document.
 Result<> check_composition(const std::vector<Chain> &chains,
                            const std::vector<Instance> &instances);
+// The same of chains that could until now, for what is new in the section of one instance,
+// which rewrites nothing. See instances_around().
+Result<> check_part(const std::vector<Chain> &chains, const std::vector<Instance> &instances,
+                    const std::string &changed);
 
 // How deep the root must parse for the places that an entry's packets can come to.
 Layer depth_needed(const Chain &chain, std::size_t first, const std::vector<Instance> &instances);

@@ -3,6 +3,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <ctime>
 #include <filesystem>
 #include <set>
@@ -73,6 +74,7 @@ Result<std::unique_ptr<Daemon>> Daemon::create(const Options &options, Loop &loo
 Daemon::Daemon(const Options &options, Rtnl rtnl, Fd retire_timer)
     : options_(options),
       rtnl_(std::move(rtnl)),
+      journal_(options.journal_path()),
       retire_timer_(std::move(retire_timer))
 {
 }
@@ -91,7 +93,14 @@ Result<> Daemon::start(const json &file)
         return r;
     if (*kept) {
         state_ = **kept;
+        auto steps = journal_.read();
+        if (!steps)
+            return steps.error();
+        if (auto r = replay(state_, *steps); !r)
+            return std::move(r).context(options_.journal_path());
         state_.change(state_.document, "start", {}); // if nothing is known of how it came
+    } else if (auto r = journal_.clear(); !r) {      // it would be taken for one of the new state
+        return r;
     }
     auto owner = pins.owner();
     if (!owner)
@@ -191,10 +200,38 @@ Result<> Daemon::save(const json &document, const std::string &what, Written wri
         if (known.size() > 2)
             known.erase(known.begin() + 1, known.end() - 1);
     }
-    if (auto r = write_state(options_.state_path(), next); !r)
-        return r;
+    auto size = write_state(options_.state_path(), next);
+    if (!size)
+        return size.error();
     state_ = std::move(next);
+    state_size_ = *size;
+    steppers_.clear();
+    // Its entries are of changes that the state has by now, so that they mean nothing.
+    if (auto r = journal_.clear(); !r)
+        log_error(r.error().message());
     return Unit{};
+}
+
+// The journal is no longer than the state: so on average that costs a step little.
+Result<> Daemon::save_step(const json &patch, const std::string &what,
+                           const std::vector<std::string> &lines)
+{
+    constexpr std::size_t least_journal = 256 * 1024;
+    if (journal_.size() > std::max(state_size_, least_journal)) {
+        auto size = write_state(options_.state_path(), state_);
+        if (!size)
+            return size.error();
+        state_size_ = *size;
+        if (auto r = journal_.clear(); !r)
+            return r;
+    }
+    state_.change_by(patch, what, lines);
+    auto r = journal_.add(journal_entry(state_, patch));
+    if (!r) {
+        state_.document.patch_inplace(*state_.history.back().undo);
+        state_.history.pop_back();
+    }
+    return r;
 }
 
 // Here, where the chains are as they were written: the fast path can only name them.
@@ -290,20 +327,20 @@ Daemon::Changes Daemon::roll_back(std::optional<std::uint64_t> to, bool dry_run)
                      .what = "change " + std::to_string(*to) + " is not kept: there is " +
                              std::to_string(kept.front().number) + " to " +
                              std::to_string(kept.back().number)};
-    return change_to(change->document, "rollback to " + std::to_string(change->number), dry_run,
-                     {});
+    return change_to(state_.document_after(*change),
+                     "rollback to " + std::to_string(change->number), dry_run, {});
 }
 
 Result<std::string> Daemon::find_instance(const VnfType &type, const std::string &name) const
 {
     const std::string wanted = name.empty() ? type.name : name;
     std::string there;
-    for (const auto &i : instances_of(state_.document)) {
-        if (i.type != &type)
+    for (const auto &[other, section] : state_.document.items()) {
+        if (other == "chain" || type_of_section(other, section) != &type)
             continue;
-        if (i.name == wanted)
+        if (other == wanted)
             return wanted;
-        there += (there.empty() ? "" : ", ") + i.name;
+        there += (there.empty() ? "" : ", ") + other;
     }
     return Error{.code = ENOENT,
                  .what = "no instance of " + type.name + " is named " + in_quotes(wanted) +
@@ -315,16 +352,55 @@ void Daemon::expire()
     if (!plane_)
         return;
     const auto now = static_cast<std::uint64_t>(std::time(nullptr));
-    for (const auto &i : instances_of(state_.document)) {
-        if (!i.type->expire || !i.type->expire(own_keys(state_.document[i.name]), now))
-            continue;
+    std::vector<std::pair<std::string, const VnfType *>> due;
+    for (const auto &[name, section] : state_.document.items())
+        if (const auto *type = name == "chain" ? nullptr : type_of_section(name, section);
+            type && type->expire && type->expire(section, now))
+            due.emplace_back(name, type);
+    for (const auto &[name, type] : due) {
         const Route route{
-            .method = {}, .pattern = {}, .edit = [&](const json &section, const Request &) {
-                return Result<Edit>(Edit{*i.type->expire(section, now), nullptr});
+            .method = {},
+            .pattern = {},
+            .edit = [&, expires = type->expire](const json &section, const Request &) {
+                return Result<Edit>(Edit{*expires(section, now), nullptr});
             }};
-        if (auto r = edit(*i.type, i.name, route, {}, "expiry in " + i.name); !r)
-            log_error("remove what has expired in " + i.name + ": " + r.error().message());
+        if (auto r = edit(*type, name, route, {}, "expiry in " + name); !r)
+            log_error("remove what has expired in " + name + ": " + r.error().message());
     }
+}
+
+Result<std::optional<json>> Daemon::take_step(const VnfType &type, const std::string &name,
+                                              const Route &route, const Request &request,
+                                              const std::string &verb)
+{
+    if (!route.step)
+        return std::optional<json>();
+    const json &section = state_.document[name];
+    auto &stepper = steppers_[name];
+    if (!stepper)
+        stepper = type.stepper(section);
+    auto step = route.step(*stepper, section, request);
+    if (!step)
+        return std::optional<json>();
+    if (auto r = check_part(chains_of(state_.document),
+                            instances_around(state_.document, name, step->part), name);
+        !r)
+        return std::optional<json>(); // edit() says where in the section it is
+    FastPath *fast_path = plane_->current()->fast_path(name);
+    if (fast_path)
+        if (auto r = fast_path->step(step->patch); !r)
+            return r.error();
+    json patch = step->patch; // of the document
+    for (auto &op : patch)
+        op["path"] = "/" + name + op["path"].get<std::string>();
+    stepper->taken(section, step->patch);
+    if (auto r = save_step(patch, name + ": " + verb, step->lines); !r) {
+        steppers_.clear();
+        if (auto back = fast_path ? fast_path->apply(own_keys(section)) : Result<>(Unit{}); !back)
+            log_error("go back to the rules before: " + back.error().message());
+        return r.error();
+    }
+    return std::optional<json>(std::move(step->reply));
 }
 
 Result<json> Daemon::edit(const VnfType &type, const std::string &instance, const Route &route,
@@ -333,6 +409,11 @@ Result<json> Daemon::edit(const VnfType &type, const std::string &instance, cons
     auto name = find_instance(type, instance);
     if (!name)
         return name.error();
+    auto step = take_step(type, *name, route, request, verb);
+    if (!step)
+        return step.error();
+    if (*step)
+        return **step;
     const json section = own_keys(state_.document[*name]);
     auto edited = route.edit(section, request);
     if (!edited)

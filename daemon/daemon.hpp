@@ -10,6 +10,7 @@
 #include "base/loop.hpp"
 #include "base/rtnl.hpp"
 #include "daemon/fastplane.hpp"
+#include "daemon/journal.hpp"
 #include "daemon/nexthops.hpp"
 #include "daemon/options.hpp"
 #include "daemon/state.hpp"
@@ -99,6 +100,12 @@ private:
         From from = From::file;
     };
     Result<> save(const json &document, const std::string &what, Written written);
+    // A verb that is a step, see there. None: it is not.
+    Result<std::optional<json>> take_step(const VnfType &type, const std::string &name,
+                                          const Route &route, const Request &request,
+                                          const std::string &verb);
+    Result<> save_step(const json &patch, const std::string &what,
+                       const std::vector<std::string> &lines);
     Result<> check_interfaces(const json &written, const json &document);
     Changes change_to(const json &wanted, const std::string &what, bool dry_run, Written written);
     void links_changed();
@@ -110,6 +117,9 @@ private:
     const Options options_;
     mutable Rtnl rtnl_; // asking changes its socket's sequence alone
     State state_;
+    Journal journal_;            // since state_ was written as a whole
+    std::size_t state_size_ = 0; // of that, in bytes
+    std::map<std::string, std::unique_ptr<Stepper>> steppers_; // by instance, of state_.document
     std::unique_ptr<FastPlane> plane_;
     std::unique_ptr<NextHops> nexthops_;
     std::map<std::string, Link> known_links_; // as the generation in force was built for

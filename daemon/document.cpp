@@ -52,8 +52,10 @@ std::set<std::string> instance_names(const json &document)
 TypeOf types_in(const json &document)
 {
     return [&document](const std::string &name) {
+        static const json none = json::object();
+        const auto section = document.find(name);
         return name == "chain" ? nullptr
-                               : type_of_section(name, document.value(name, json::object()));
+                               : type_of_section(name, section == document.end() ? none : *section);
     };
 }
 
@@ -215,12 +217,12 @@ bool down_drops(const VnfType &type, const json &section)
     return word_of(section, "exit_down", type.descriptor.drops ? "drop" : "next") == "drop";
 }
 
-Instance instance(const std::string &name, const json &section)
+Instance instance(const std::string &name, const json &section, json own)
 {
     const VnfType *type = type_of_section(name, section);
     return {name,
             type,
-            own_keys(section),
+            std::move(own),
             section.value("one_armed", false),
             exits.at(word_of(section, "exit", "stack")),
             word_of(section, "tap", ""),
@@ -368,7 +370,23 @@ std::vector<Instance> instances_of(const json &document)
     std::vector<Instance> out;
     for (const auto &[name, section] : document.items())
         if (name != "chain")
-            out.push_back(instance(name, section));
+            out.push_back(instance(name, section, own_keys(section)));
+    return out;
+}
+
+std::vector<Instance> instances_around(const json &document, const std::string &changed,
+                                       const json &part)
+{
+    std::vector<Instance> out;
+    for (const auto &[name, section] : document.items()) {
+        if (name == "chain")
+            continue;
+        const bool writes = bool(type_of_section(name, section)->rewrites);
+        out.push_back(instance(name, section,
+                               name == changed ? part
+                               : writes        ? own_keys(section)
+                                               : json()));
+    }
     return out;
 }
 

@@ -30,6 +30,10 @@ Error at_interface(const json &chain, const std::string &interface, std::string 
 // Of a checked document.
 std::vector<Chain> chains_of(const json &document);
 std::vector<Instance> instances_of(const json &document);
+// The same for what `part` of one instance's section may clash with: the others that rewrite
+// nothing are without theirs, which may be large.
+std::vector<Instance> instances_around(const json &document, const std::string &changed,
+                                       const json &part);
 
 // A section as its VNF knows it, without the keys that are the toolkit's; and back.
 json own_keys(const json &section);

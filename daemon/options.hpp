@@ -20,6 +20,7 @@ struct Options {
     [[nodiscard]] std::string socket_path() const { return run_dir + "/" + name + ".sock"; }
     [[nodiscard]] std::string lock_path() const { return run_dir + "/" + name + ".lock"; }
     [[nodiscard]] std::string state_path() const { return state_dir + "/" + name + ".json"; }
+    [[nodiscard]] std::string journal_path() const { return state_dir + "/" + name + ".journal"; }
     // What fast paths keep besides it, a folder for each instance.
     [[nodiscard]] std::string live_path() const { return state_dir + "/" + name + ".live"; }
 };

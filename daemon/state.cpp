@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <ctime>
 #include <fstream>
+#include <utility>
 
 #include "base/file.hpp"
 
@@ -13,7 +14,7 @@ namespace evnf
 namespace
 {
 
-constexpr int version = 1;
+constexpr int version = 2;
 
 std::string now()
 {
@@ -32,17 +33,48 @@ json to_json(const std::vector<Change> &history)
                        {"time", c.time},
                        {"what", c.what},
                        {"changes", c.lines},
-                       {"document", c.document}});
+                       {"undo", *c.undo}});
     return out;
 }
 
+json operation(const char *op, const std::string &path, json value)
+{
+    return {{"op", op}, {"path", path}, {"value", std::move(value)}};
+}
+
+// Version 1 had the documents after each change.
 std::vector<Change> history_of(const json &j)
 {
     std::vector<Change> out;
-    for (const auto &c : j)
-        out.push_back(
-            {c.at("number"), c.at("time"), c.at("what"), c.at("changes"), c.at("document")});
+    json before;
+    for (const auto &c : j) {
+        json undo =
+            c.contains("undo") ? c["undo"] : json::array({operation("replace", "", before)});
+        out.push_back({c.at("number"), c.at("time"), c.at("what"), c.at("changes"),
+                       std::make_shared<const json>(std::move(undo))});
+        if (!c.contains("undo"))
+            before = c.at("document");
+    }
     return out;
+}
+
+// The operation that takes one back which is about to be done.
+json inverse(const json &document, const json &change)
+{
+    const auto &op = change.at("op").get_ref<const std::string &>();
+    const auto &path = change.at("path").get_ref<const std::string &>();
+    if (op == "add" && path.ends_with("/-")) {
+        const auto list = path.substr(0, path.size() - 2);
+        return {
+            {"op", "remove"},
+            {"path", list + "/" + std::to_string(document.at(json::json_pointer(list)).size())}};
+    }
+    const json::json_pointer at(path);
+    if (op == "remove")
+        return operation("add", path, document.at(at));
+    if (op == "replace")
+        return operation("replace", path, document.at(at));
+    return {{"op", "remove"}, {"path", path}};
 }
 
 } // namespace
@@ -51,11 +83,35 @@ void State::change(const json &next, const std::string &what, std::vector<std::s
 {
     if (next == document && !history.empty())
         return;
+    json before = std::exchange(document, next);
+    remember(what, std::move(lines), json::array({operation("replace", "", std::move(before))}));
+}
+
+void State::change_by(const json &patch, const std::string &what, std::vector<std::string> lines)
+{
+    json undo = json::array();
+    for (const auto &op : patch) {
+        undo.insert(undo.begin(), inverse(document, op));
+        document.patch_inplace(json::array({op}));
+    }
+    remember(what, std::move(lines), std::move(undo));
+}
+
+void State::remember(const std::string &what, std::vector<std::string> lines, json undo)
+{
     const unsigned number = history.empty() ? 1 : history.back().number + 1;
-    history.push_back({number, now(), what, std::move(lines), next});
+    history.push_back(
+        {number, now(), what, std::move(lines), std::make_shared<const json>(std::move(undo))});
     if (history.size() > max_history)
         history.erase(history.begin());
-    document = next;
+}
+
+json State::document_after(const Change &change) const
+{
+    json out = document;
+    for (auto c = history.rbegin(); c != history.rend() && c->number != change.number; ++c)
+        out.patch_inplace(*c->undo);
+    return out;
 }
 
 const Change *State::find_change(std::uint64_t number) const
@@ -80,7 +136,7 @@ Result<std::optional<State>> read_state(const std::string &path)
     const json j = json::parse(in, nullptr, false);
     const std::string mend = ": it is not what evnfd writes; remove it to start from the "
                              "configuration file alone";
-    if (!j.is_object() || j.value("version", 0) != version)
+    if (!j.is_object() || j.value("version", 0) < 1 || j.value("version", 0) > version)
         return bad_input(path + mend);
     try {
         State s;
@@ -94,14 +150,47 @@ Result<std::optional<State>> read_state(const std::string &path)
     }
 }
 
-Result<> write_state(const std::string &path, const State &state)
+Result<std::size_t> write_state(const std::string &path, const State &state)
 {
     const json j{{"version", version},
                  {"document", state.document},
                  {"slots", state.slots},
                  {"incorporated", state.incorporated},
                  {"history", to_json(state.history)}};
-    return replace_file(path, j.dump(1) + "\n");
+    const std::string text = j.dump(1) + "\n";
+    if (auto r = replace_file(path, text); !r)
+        return r.error();
+    return text.size();
+}
+
+json journal_entry(const State &state, const json &patch)
+{
+    const auto &c = state.history.back();
+    return {{"number", c.number},
+            {"time", c.time},
+            {"what", c.what},
+            {"changes", c.lines},
+            {"patch", patch}};
+}
+
+// The journal may be older than the state, if the daemon ended before it could clear it.
+Result<> replay(State &state, const std::vector<json> &entries)
+{
+    try {
+        for (const auto &e : entries) {
+            const unsigned last = state.history.empty() ? 0 : state.history.back().number;
+            const unsigned number = e.at("number");
+            if (number <= last)
+                continue;
+            if (number != last + 1)
+                return bad_input("change " + std::to_string(last + 1) + " is missing in it");
+            state.change_by(e.at("patch"), e.at("what"), e.at("changes"));
+            state.history.back().time = e.at("time");
+        }
+    } catch (const json::exception &) {
+        return bad_input("it is not of this state");
+    }
+    return Unit{};
 }
 
 } // namespace evnf

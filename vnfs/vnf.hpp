@@ -74,6 +74,8 @@ public:
     [[nodiscard]] virtual int program() const = 0;
     // Replaces the rules by those of a checked section, all or nothing.
     virtual Result<> apply(const json &section) = 0;
+    // The same of the section in force with a Step's patch. Of types that have steps.
+    virtual Result<> step(const json & /*patch*/) { return Unit{}; }
     // The section with live numbers, as the API shows it.
     [[nodiscard]] virtual json show(const json &section) const = 0;
     [[nodiscard]] virtual std::vector<Metric> metrics(const json &section) const = 0;
@@ -102,10 +104,34 @@ struct Edit {
     json section;
     json reply;
 };
+
+// The same of a verb that changes little of a section that may be large: what it costs does
+// not depend on the rest. It must leave open neither whether the section is idle nor whether
+// it makes copies.
+struct Step {
+    json patch; // of the section (RFC 6902: "add" and "replace" at what is not there or is,
+                // "remove")
+    json reply;
+    std::vector<std::string> lines; // as VnfType::diff gives them
+    json part;                      // a section of what is new alone
+};
+// What is to be known of a section in force to find steps. It sees all changes of that: when
+// there is another change than a step, another is made.
+class Stepper
+{
+public:
+    virtual ~Stepper() = default;
+    // The step has been made; `section` is the one before.
+    virtual void taken(const json &section, const json &patch) = 0;
+};
+
 struct Route {
     std::string method;  // "POST", "PUT" or "DELETE"
     std::string pattern; // a regular expression, such as "/rules/([0-9]+)"
     std::function<Result<Edit>(const json &section, const Request &request)> edit;
+    // None: what is asked for is no step, or an error, which edit() says.
+    std::function<std::optional<Step>(const Stepper &, const json &section, const Request &)> step =
+        {};
 };
 
 // A verb on what a running fast path has besides its section, such as the elements of sets:
@@ -203,6 +229,8 @@ struct VnfType {
     // The section without what has had its time, `now` being seconds of the Unix epoch; none
     // if nothing has. Asked every half second.
     std::function<std::optional<json>(const json &section, std::uint64_t now)> expire;
+    // With routes that have steps.
+    std::function<std::unique_ptr<Stepper>(const json &section)> stepper;
     // With Descriptor.copies: whether this section makes the stage send any. None: always.
     std::function<bool(const json &section)> copies;
     // Where the API has what FastPath::feed() gives, such as "/log". Empty: nowhere.

@@ -8,12 +8,7 @@
 #include <cstdio>
 #include <filesystem>
 
-#include "base/fd.hpp"
-
 namespace evnf
-{
-
-namespace
 {
 
 Result<> write_all(const Fd &fd, std::string_view text)
@@ -26,8 +21,6 @@ Result<> write_all(const Fd &fd, std::string_view text)
     }
     return Unit{};
 }
-
-} // namespace
 
 Result<> replace_file(const std::string &path, std::string_view text)
 {

@@ -170,23 +170,13 @@ TEST_CASE("a rule that stays keeps its counts, a new one starts at zero")
     CHECK(shown["rules"][1]["packets"] == 0);
 }
 
-TEST_CASE("a packet meets the one ruleset or the other, never a mixture")
+namespace
 {
-    // The deciding rule is the first in `a`, the last in `b`: met with a part of the other,
-    // none is left but the default's drop, or one of the many that drop by chance. They make
-    // the tables so large that writing them takes a while. Each packet is of another flow, so
-    // that it is sought and not remembered.
-    Trial of_a =
-        trial_of({"priority 1 ip saddr 10.0.0.1 ip daddr 10.0.0.2 tcp dport 80 accept"}, EFW_DROP);
-    Trial of_b =
-        trial_of({"priority 900 ip saddr 10.0.0.1 ip daddr 10.0.0.2 tcp dport 80 slow"}, EFW_DROP);
-    model::Random random(13);
-    for (auto *t : {&of_a, &of_b})
-        for (auto &rule : model::shaped_rules(random, model::Shape::ipc, 4, 2000))
-            if (rule.match.src.asked() && rule.match.dst.asked())
-                t->rules.push_back(std::move(rule));
-    const json a = section_of(of_a), b = section_of(of_b);
-    test::EfwBench bench(a);
+
+// Swaps the one for the other while packets come, of which the one accepts all and the other
+// has them slow. Each packet is of another flow, so that it is sought and not remembered.
+void check_swaps(const json &a, const json &b, test::EfwBench &bench)
+{
     std::vector<pkt> packets(test::EfwBench::most_packets, packet(4, IPPROTO_TCP));
     for (std::size_t i = 0; i < packets.size(); ++i)
         packets[i].flow.sport = htons(static_cast<__u16>(i));
@@ -228,6 +218,47 @@ TEST_CASE("a packet meets the one ruleset or the other, never a mixture")
     CHECK(bench.reason(EFW_SLOW_RULE).packets >= packets.size());
     CHECK(bench.reason(NEXT).packets + bench.reason(EFW_SLOW_RULE).packets == bench.packets());
     CHECK(bench.packets() == __u64{runs} * packets.size());
+}
+
+} // namespace
+
+TEST_CASE("a packet meets the one ruleset or the other, never a mixture")
+{
+    // The deciding rule is the first in `a`, the last in `b`: met with a part of the other,
+    // none is left but the default's drop, or one of the many that drop by chance. They make
+    // the tables so large that writing them takes a while.
+    Trial of_a =
+        trial_of({"priority 1 ip saddr 10.0.0.1 ip daddr 10.0.0.2 tcp dport 80 accept"}, EFW_DROP);
+    Trial of_b =
+        trial_of({"priority 900 ip saddr 10.0.0.1 ip daddr 10.0.0.2 tcp dport 80 slow"}, EFW_DROP);
+    model::Random random(13);
+    for (auto *t : {&of_a, &of_b})
+        for (auto &rule : model::shaped_rules(random, model::Shape::ipc, 4, 2000))
+            if (rule.match.src.asked() && rule.match.dst.asked())
+                t->rules.push_back(std::move(rule));
+    const json a = section_of(of_a), b = section_of(of_b);
+    test::EfwBench bench(a);
+    check_swaps(a, b, bench);
+}
+
+TEST_CASE("a packet meets a rule at its old place or at the new one, among many that stay")
+{
+    // Gone from the old and not yet at the new, the default drops.
+    const char *rule = "ip saddr 10.0.0.1 ip daddr 10.0.0.2 tcp dport 80 ";
+    Trial of_a = trial_of({("priority 1 " + std::string(rule) + "accept").c_str()}, EFW_DROP);
+    Trial of_b = trial_of({("priority 900 " + std::string(rule) + "slow").c_str()}, EFW_DROP);
+    model::Random random(14);
+    for (auto &other : model::shaped_rules(random, model::Shape::ipc, 4, 2000))
+        if (other.match.src.asked() && other.match.dst.asked())
+            for (auto *t : {&of_a, &of_b})
+                t->rules.push_back(other);
+    const json a = section_of(of_a), b = section_of(of_b, a);
+    test::EfwBench bench(a);
+    check_swaps(a, b, bench);
+    must(bench.fast_path().apply(b));
+    const json memory = bench.fast_path().show(b)["memory"];
+    CHECK(memory["added"] == 1);
+    CHECK(memory["removed"] == 1);
 }
 
 TEST_CASE("a rule with a limit matches while there are tokens")

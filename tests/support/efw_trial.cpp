@@ -241,6 +241,11 @@ Counts Tester::run(const Trial &trial)
 std::optional<Counts> Tester::disagrees(const Trial &trial, const Counts &expected)
 {
     apply(trial);
+    return run_twice(trial, expected);
+}
+
+std::optional<Counts> Tester::run_twice(const Trial &trial, const Counts &expected)
+{
     for (int time = 0; time < 2; ++time)
         if (Counts seen = run(trial); !(seen == expected))
             return seen;
@@ -278,6 +283,14 @@ void Tester::check(const Trial &trial, const std::string &what)
     by_rule_ += 2 * (trial.packets.size() - expected.otherwise.packets);
     for (const auto &[reason, count] : expected.reasons)
         reasons_[reason] += 2 * count.packets;
+}
+
+void Tester::check_in_force(const Trial &trial, const json &section, const std::string &what)
+{
+    section_ = section;
+    if (const auto seen = run_twice(trial, expected_counts(trial)))
+        fail(trial, *seen, what);
+    checked_ += 2 * trial.packets.size();
 }
 
 } // namespace evnf::efw

@@ -42,6 +42,10 @@ public:
     // smallest trial that goes wrong too.
     void check(const Trial &trial, const std::string &what);
 
+    // The same, without more, of rules that verbs have put in force: `section` has them.
+    void check_in_force(const Trial &trial, const json &section, const std::string &what);
+    [[nodiscard]] const json &section() const { return section_; }
+
     // Packets that met rules and were compared, since it was made.
     [[nodiscard]] __u64 checked() const { return checked_; }
     [[nodiscard]] __u64 by_rule() const { return by_rule_; } // … and were decided by one
@@ -53,8 +57,9 @@ private:
     void apply(const Trial &trial);
     [[nodiscard]] Counts counts(const Trial &trial) const;
     Counts run(const Trial &trial);
-    // What was counted instead, if it was something else.
+    // What was counted instead, if it was something else. The first puts the rules in force.
     std::optional<Counts> disagrees(const Trial &trial, const Counts &expected);
+    std::optional<Counts> run_twice(const Trial &trial, const Counts &expected);
     void fail(const Trial &trial, const Counts &seen, const std::string &what);
 
     std::unique_ptr<test::EfwBench> bench_;

@@ -4,7 +4,10 @@
 #include <catch2/catch.hpp>
 #include <filesystem>
 #include <fstream>
+#include <map>
+#include <random>
 
+#include "daemon/journal.hpp"
 #include "daemon/slots.hpp"
 #include "daemon/state.hpp"
 
@@ -197,11 +200,11 @@ TEST_CASE("the last changes are known, each with its number")
         s.change({{"n", i}}, "apply", {"+ " + std::to_string(i)});
     REQUIRE(s.history.size() == State::max_history);
     CHECK(s.history.back().number == 41);
-    CHECK(s.history.back().document == s.document);
+    CHECK(s.document_after(s.history.back()) == s.document);
     CHECK(s.history.front().number == 26);
     CHECK_FALSE(s.find_change(25));
     REQUIRE(s.find_change(26));
-    CHECK(s.find_change(26)->document == json{{"n", 25}});
+    CHECK(s.document_after(*s.find_change(26)) == json{{"n", 25}});
     CHECK(s.find_change(26)->lines == std::vector<std::string>{"+ 25"});
     CHECK(s.find_change(26)->time.size() == std::string("2026-01-01T00:00:00Z").size());
     CHECK(s.find_change(26)->time.ends_with("Z"));
@@ -225,17 +228,119 @@ TEST_CASE("the kept state is read back, and a damaged one is refused")
     CHECK(back.history[0].time == s.history[0].time);
     CHECK(back.history[0].what == "efw: POST /rules");
     CHECK(back.history[0].lines == s.history[0].lines);
-    CHECK(back.history[0].document == s.document);
+    CHECK(back.document_after(back.history[0]) == s.document);
     // One from before there was a history.
     std::ofstream(path) << R"({"version": 1, "document": {"chain": []}, "slots": {},)"
                         << R"("incorporated": []})";
     CHECK((**read_state(path)).history.empty());
+    // One with the documents after each change.
+    std::ofstream(path)
+        << R"({"version": 1, "document": {"n": 2}, "slots": {}, "incorporated": [],)"
+        << R"("history": [)"
+        << R"({"number": 4, "time": "", "what": "", "changes": [], "document": {"n": 1}},)"
+        << R"({"number": 5, "time": "", "what": "", "changes": [], "document": {"n": 2}}]})";
+    const auto older = **read_state(path);
+    CHECK(older.document_after(older.history.at(0)) == json{{"n", 1}});
+    CHECK(older.document_after(older.history.at(1)) == json{{"n", 2}});
     std::ofstream(path) << R"({"version": 1, "document": {"chain": []}, "slots": {},)"
                         << R"("incorporated": [], "history": [{"number": "x"}]})";
     CHECK_FALSE(read_state(path));
     std::ofstream(path) << "{\"version\": 1, ";
     CHECK_FALSE(read_state(path));
-    std::ofstream(path) << "{\"version\": 2}";
+    std::ofstream(path) << R"({"version": 3, "document": {}, "slots": {}, "incorporated": []})";
     CHECK_FALSE(read_state(path));
     std::filesystem::remove(path);
+}
+
+namespace
+{
+
+// A document like efw's, and patches of it as a verb of efw makes them.
+json add_patch(int value)
+{
+    return {{{"op", "add"}, {"path", "/efw/rules/-"}, {"value", value}},
+            {{"op", "replace"}, {"path", "/efw/next_id"}, {"value", value + 1}}};
+}
+
+json remove_patch(std::size_t place)
+{
+    return json::array({{{"op", "remove"}, {"path", "/efw/rules/" + std::to_string(place)}}});
+}
+
+} // namespace
+
+TEST_CASE("small changes are taken back one by one")
+{
+    State s;
+    s.change({{"efw", {{"rules", json::array()}, {"next_id", 0}}}}, "start", {});
+    std::map<unsigned, json> after{{1, s.document}};
+    std::mt19937 random(5);
+    for (int i = 0; i < 200; ++i) {
+        const auto rules = s.document["efw"]["rules"].size();
+        if (i % 50 == 49)
+            s.change({{"efw", {{"rules", {1000 + i}}, {"next_id", i}}}}, "apply", {});
+        else if (rules > 0 && random() % 3 == 0)
+            s.change_by(remove_patch(random() % rules), "less", {"- " + std::to_string(i)});
+        else
+            s.change_by(add_patch(i), "more", {"+ " + std::to_string(i)});
+        REQUIRE(s.history.back().number == static_cast<unsigned>(i) + 2);
+        after[s.history.back().number] = s.document;
+        for (const auto &c : s.history)
+            REQUIRE(s.document_after(c) == after.at(c.number));
+    }
+    CHECK(s.history.size() == State::max_history);
+}
+
+TEST_CASE("a journal brings a state to where it was, whenever the daemon ended")
+{
+    const auto folder = std::filesystem::temp_directory_path();
+    const std::string path = folder / "evnf-journal-test.json",
+                      journal_path = folder / "evnf-journal-test.journal";
+    std::filesystem::remove(path);
+    std::filesystem::remove(journal_path);
+    const auto restarted = [&] {
+        State out = **read_state(path);
+        auto entries = Journal(journal_path).read();
+        REQUIRE(entries);
+        REQUIRE(replay(out, *entries));
+        return out;
+    };
+    const auto same = [](const State &a, const State &b) {
+        return a.document == b.document && a.history.size() == b.history.size() &&
+               std::equal(a.history.begin(), a.history.end(), b.history.begin(),
+                          [](const Change &x, const Change &y) {
+                              return x.number == y.number && x.time == y.time && x.what == y.what &&
+                                     x.lines == y.lines && *x.undo == *y.undo;
+                          });
+    };
+    Journal journal(journal_path);
+    State s;
+    s.change({{"efw", {{"rules", json::array()}, {"next_id", 0}}}}, "start", {});
+    REQUIRE(write_state(path, s));
+    REQUIRE(journal.clear());
+    const auto step = [&](const json &patch) {
+        s.change_by(patch, "efw: verb", {"line"});
+        REQUIRE(journal.add(journal_entry(s, patch)));
+    };
+    for (int i = 0; i < 40; ++i) {
+        step(i % 3 == 2 ? remove_patch(0) : add_patch(i));
+        REQUIRE(same(restarted(), s));
+    }
+    // It ended when the state was written as a whole, and the journal not yet cleared.
+    REQUIRE(write_state(path, s));
+    CHECK(same(restarted(), s));
+    step(add_patch(100));
+    CHECK(same(restarted(), s));
+    // It ended within a line, which nobody was told of.
+    std::ofstream(journal_path, std::ios::app) << R"({"number": 43, "ti)";
+    CHECK(same(restarted(), s));
+    // Entries that are not of this state, or damaged.
+    std::ofstream(journal_path) << R"({"number": 99, "patch": []})"
+                                << "\n";
+    State other = s;
+    CHECK_FALSE(replay(other, *Journal(journal_path).read()));
+    std::ofstream(journal_path) << "{\"number\"\n";
+    CHECK_FALSE(Journal(journal_path).read());
+    std::filesystem::remove(path);
+    std::filesystem::remove(journal_path);
 }

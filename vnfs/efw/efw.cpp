@@ -7,9 +7,10 @@
 #include <mutex>
 #include <set>
 
+#include "base/log.hpp"
 #include "base/text.hpp"
 #include "efw.skel.h"
-#include "match/store.hpp"
+#include "match/rulesets.hpp"
 #include "vnfs/efw/explain/query.hpp"
 #include "vnfs/efw/offload/watcher.hpp"
 #include "vnfs/efw/offload_account.hpp"
@@ -18,6 +19,8 @@
 #include "vnfs/efw/section_sets.hpp"
 #include "vnfs/efw/set_verbs.hpp"
 #include "vnfs/efw/sets.hpp"
+#include "vnfs/efw/standing.hpp"
+#include "vnfs/efw/steps.hpp"
 #include "vnfs/efw/tables.hpp"
 #include "vnfs/efw/worker.hpp"
 
@@ -54,7 +57,7 @@ public:
         : maps_(maps),
           skel_(std::move(skel)),
           counters_(counters),
-          store_(std::move(store)),
+          rulesets_(std::move(store)),
           sets_(std::move(elements)),
           offloaded_(offloaded)
     {
@@ -96,6 +99,18 @@ public:
         if (!watcher)
             return watcher.error();
         watcher_ = *std::move(watcher);
+        return Unit{};
+    }
+
+    Result<> step(const json &patch) override
+    {
+        const std::scoped_lock lock(mutex_);
+        const auto step = rule_step(section_, patch);
+        if (!step)
+            return bad_input("a step is one rule more or less");
+        if (auto r = put_step(section_, *step); !r)
+            return r;
+        section_.patch_inplace(patch);
         return Unit{};
     }
 
@@ -180,7 +195,11 @@ public:
                   {"silent", answers.silent},
                   {"failed", answers.failed}}},
                 {"log", {{"written", lines.written}, {"left_out", lines.left_out}}},
-                {"memory", {{"used", store_.used()}, {"room", store_.room()}}},
+                {"memory",
+                 {{"used", rulesets_.store().used()},
+                  {"room", rulesets_.store().room()},
+                  {"added", rulesets_.added()},
+                  {"removed", rulesets_.removed()}}},
                 {"default_packets", otherwise.packets},
                 {"default_bytes", otherwise.bytes},
                 {"offload", offload_json()},
@@ -219,7 +238,13 @@ public:
     {
         return std::make_unique<EfwWorker>(log_, answering_);
     }
-    void tick() override { log_.tell_left_out(); }
+    void tick() override
+    {
+        log_.tell_left_out();
+        const std::scoped_lock lock(mutex_);
+        if (auto r = rulesets_.tidy(standing_.rules()); !r)
+            log_error("compile the rules anew: " + r.error().message());
+    }
     [[nodiscard]] std::shared_ptr<Feed> feed() override { return log_.feed(); }
 
 private:
@@ -239,18 +264,40 @@ private:
         if (rejects)
             if (auto r = prepare_answers(); !r)
                 return r;
-        auto tables = tables_of(rules, offloaded_.entries(), section);
-        if (!tables)
-            return tables.error();
         for (const unsigned counter : counting)
             if (!counting_.contains(counter))
                 if (auto r = counters_.clear(counter); !r)
                     return r;
         log_.set_rules(std::move(logged)); // before there are packets of them
-        if (auto r = store_.put(*std::move(tables)); !r)
+        Standing standing = standing_;
+        standing.set(rules, offloaded_.entries());
+        if (auto r = rulesets_.put(standing.rules(), default_rule(section), names_in(section)); !r)
             return r;
+        standing_ = std::move(standing);
         counting_ = std::move(counting);
         return offloaded_.settle();
+    }
+
+    // Of rules that make no copies.
+    Result<> put_step(const json &section, const RuleStep &step)
+    {
+        if (step.added)
+            if (auto r = counters_.clear(step.added->counter); !r)
+                return r;
+        if (step.removed)
+            standing_.remove(step.removed->counter);
+        if (step.added)
+            standing_.add(*step.added);
+        auto put = rulesets_.put(standing_.rules(), default_rule(section), names_in(section));
+        if (!put) {
+            standing_.set(ordered_rules(section), offloaded_.entries());
+            return put;
+        }
+        if (step.removed)
+            counting_.erase(step.removed->counter);
+        if (step.added)
+            counting_.insert(step.added->counter);
+        return Unit{};
     }
 
     [[nodiscard]] std::shared_ptr<const offload::Plan> plan_in_force() const
@@ -321,8 +368,9 @@ private:
     const bpf::MapSet &maps_;
     Skeleton skel_;
     Counters counters_;
-    match::Store store_;
+    match::Rulesets rulesets_;
     Sets sets_;
+    Standing standing_;
     std::set<unsigned> counting_; // counters in use by the rules in force
     mutable std::mutex mutex_;    // of what the watcher changes too: all above and this
     Offloaded offloaded_;
@@ -436,6 +484,7 @@ const VnfType type{.name = "efw",
                    .matches = destinations,
                    .idle = accepts_all,
                    .expire = without_expired,
+                   .stepper = make_rule_steps,
                    .copies = some_make_copies,
                    .stream = "/log",
                    .explain = rule_of};

@@ -171,16 +171,6 @@ std::string time_text(const json &expires)
     return out;
 }
 
-// As lines of a diff have it.
-std::string line(const json &rule)
-{
-    const RuleKey key = key_of(rule);
-    std::string out = "efw rule " + std::string(key.text);
-    out += key.owner.empty() ? "" : " (owner " + std::string(key.owner) + ")";
-    out += rule.contains("expires") ? ", until " + time_text(rule["expires"]) : "";
-    return out;
-}
-
 // The rules of `section` that are in `other` too, in the order in which they stand.
 std::vector<RuleKey> stayed_in_order(const json &section, const RuleIndex &other)
 {
@@ -262,6 +252,15 @@ Result<json> check_section(const json &section, const json &running)
     return out;
 }
 
+std::string rule_line(const json &rule)
+{
+    const RuleKey key = key_of(rule);
+    std::string out = "efw rule " + std::string(key.text);
+    out += key.owner.empty() ? "" : " (owner " + std::string(key.owner) + ")";
+    out += rule.contains("expires") ? ", until " + time_text(rule["expires"]) : "";
+    return out;
+}
+
 std::vector<std::string> diff_sections(const json &from, const json &to)
 {
     std::vector<std::string> out;
@@ -281,32 +280,39 @@ std::vector<std::string> diff_sections(const json &from, const json &to)
     if (from.is_object())
         for (const auto &r : from["rules"])
             if (!after.contains(key_of(r)))
-                out.push_back("- " + line(r));
+                out.push_back("- " + rule_line(r));
     for (const auto &r : to["rules"]) {
         const auto old = before.find(key_of(r));
         if (old == before.end())
-            out.push_back("+ " + line(r));
+            out.push_back("+ " + rule_line(r));
         else if (old->second->value("expires", json()) != r.value("expires", json()))
-            out.push_back("~ " + line(r));
+            out.push_back("~ " + rule_line(r));
     }
     if (stayed_in_order(from, after) != stayed_in_order(to, before))
         out.push_back("~ efw rules in another order");
     return out;
 }
 
-std::vector<SectionRule> ordered_rules(const json &section)
+std::optional<SectionRule> section_rule(const json &item)
 {
     static ParsedRules parsed;
+    const auto [owner, text] = key_of(item);
+    std::optional<std::uint64_t> expires;
+    if (item.contains("expires"))
+        expires = item["expires"].get<std::uint64_t>();
+    auto rule = parsed.of(text);
+    if (!rule)
+        return std::nullopt;
+    return SectionRule{item["id"], item["counter"], std::string(owner), expires, *std::move(rule)};
+}
+
+std::vector<SectionRule> ordered_rules(const json &section)
+{
     std::vector<SectionRule> out;
     out.reserve(section["rules"].size());
-    for (const auto &r : section["rules"]) {
-        const auto [owner, text] = key_of(r);
-        std::optional<std::uint64_t> expires;
-        if (r.contains("expires"))
-            expires = r["expires"].get<std::uint64_t>();
-        if (auto rule = parsed.of(text)) // checked before: always good
-            out.push_back({r["id"], r["counter"], std::string(owner), expires, *std::move(rule)});
-    }
+    for (const auto &r : section["rules"])
+        if (auto rule = section_rule(r)) // checked before: always good
+            out.push_back(*std::move(rule));
     std::stable_sort(out.begin(), out.end(), [](const SectionRule &a, const SectionRule &b) {
         return a.rule.priority < b.rule.priority;
     });

@@ -39,6 +39,8 @@ struct SectionRule {
     std::optional<std::uint64_t> expires;
     Rule rule;
 };
+// One of a checked section's rules.
+std::optional<SectionRule> section_rule(const json &item);
 // The rules of a checked section in order of evaluation: by priority, then as they stand.
 std::vector<SectionRule> ordered_rules(const json &section);
 efw_action default_action(const json &section);

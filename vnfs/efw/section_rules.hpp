@@ -31,6 +31,8 @@ struct RuleKeyHash {
 using RuleIndex = std::unordered_map<RuleKey, const json *, RuleKeyHash>;
 
 RuleKey key_of(const json &rule);
+// As lines of a diff have it. In section.cpp.
+std::string rule_line(const json &rule);
 // Of a checked section; empty for null.
 RuleIndex index_rules(const json &section);
 

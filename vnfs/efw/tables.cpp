@@ -27,15 +27,25 @@ match_rule compiled(const SectionRule &from)
     return out;
 }
 
-match::Names names(const json &section)
+} // namespace
+
+match::Entry entry_of(const SectionRule &rule)
+{
+    return {rule.rule.match, compiled(rule)};
+}
+
+match_rule default_rule(const json &section)
+{
+    return {.action = default_action(section), .counter = default_counter};
+}
+
+match::Names names_in(const json &section)
 {
     match::Names out{interfaces(), {}};
     for (const auto &set : declared_sets(section))
         out.sets[set.name] = set.number;
     return out;
 }
-
-} // namespace
 
 bool makes_copies(const Rule &rule)
 {
@@ -47,10 +57,9 @@ Result<match::Tables> tables_of(const std::vector<SectionRule> &rules,
 {
     std::vector<match::Entry> entries;
     for (const auto &r : rules)
-        entries.push_back({r.rule.match, compiled(r)});
+        entries.push_back(entry_of(r));
     std::move(offloaded.begin(), offloaded.end(), std::back_inserter(entries));
-    const match_rule otherwise{.action = default_action(section), .counter = default_counter};
-    return match::compile(entries, otherwise, names(section));
+    return match::compile(entries, default_rule(section), names_in(section));
 }
 
 } // namespace evnf::efw

@@ -8,6 +8,7 @@
 #include "base/text.hpp"
 #include "vnfs/efw/section.hpp"
 #include "vnfs/efw/section_rules.hpp"
+#include "vnfs/efw/steps.hpp"
 
 namespace evnf::efw
 {
@@ -72,32 +73,17 @@ Result<json> expiry(const json &body)
 
 Result<Edit> add_rule(const json &section, const Request &request)
 {
-    constexpr const char *example = R"({"rule": "tcp dport 80 accept"}, maybe with ttl and owner)";
-    const json &body = request.body;
-    if (auto r = check_body(body, example, {"rule", "ttl", "owner"}); !r)
-        return r.error();
-    if (!body["rule"].is_string())
-        return bad_input(std::string("the body is ") + example, "/rule");
-    auto text = canonical_rule(body["rule"].get<std::string>(), sets_of(section), "/rule");
-    if (!text)
-        return text.error();
-    auto owner = owner_of(body);
-    if (!owner)
-        return owner.error();
-    auto expires = expiry(body);
-    if (!expires)
-        return expires.error();
+    auto item = new_rule(section, request.body);
+    if (!item)
+        return item.error();
     for (const auto &r : section["rules"])
-        if (key_of(r) == RuleKey{*owner, *text})
+        if (key_of(r) == key_of(*item))
             return Error{.code = EEXIST,
-                         .what = "there is this rule already: " + *text + " (id " + r["id"].dump() +
-                                 ")"};
-    json item = rule_item(*text, *owner);
-    if (!expires->is_null())
-        item["expires"] = *expires;
+                         .what = "there is this rule already: " + std::string(key_of(r).text) +
+                                 " (id " + r["id"].dump() + ")"};
     json next = section;
-    next["rules"].push_back(item);
-    return Edit{std::move(next), with_id(std::move(item), section["next_id"])};
+    next["rules"].push_back(*item);
+    return Edit{std::move(next), with_id(*std::move(item), section["next_id"])};
 }
 
 Result<Edit> remove_rule(const json &section, const Request &request)
@@ -200,11 +186,33 @@ Result<Edit> set_offload(const json &section, const Request &request)
 
 } // namespace
 
+Result<json> new_rule(const json &section, const json &body)
+{
+    constexpr const char *example = R"({"rule": "tcp dport 80 accept"}, maybe with ttl and owner)";
+    if (auto r = check_body(body, example, {"rule", "ttl", "owner"}); !r)
+        return r.error();
+    if (!body["rule"].is_string())
+        return bad_input(std::string("the body is ") + example, "/rule");
+    auto text = canonical_rule(body["rule"].get<std::string>(), sets_of(section), "/rule");
+    if (!text)
+        return text.error();
+    auto owner = owner_of(body);
+    if (!owner)
+        return owner.error();
+    auto expires = expiry(body);
+    if (!expires)
+        return expires.error();
+    json item = rule_item(*text, *owner);
+    if (!expires->is_null())
+        item["expires"] = *expires;
+    return item;
+}
+
 std::vector<Route> section_routes()
 {
-    return {{"POST", "/rules", add_rule},
+    return {{"POST", "/rules", add_rule, step_add},
             {"PUT", "/rules", replace_rules},
-            {"DELETE", "/rules/([0-9]+)", remove_rule},
+            {"DELETE", "/rules/([0-9]+)", remove_rule, step_remove},
             {"PUT", "/offload", set_offload}};
 }
 
