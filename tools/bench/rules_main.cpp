@@ -18,7 +18,7 @@ namespace
 
 struct Options {
     RulesOptions rules;
-    bool quick = false;
+    bool quick = false, only_changes = false;
     std::string shape = "all";
     std::string json_file;
 };
@@ -36,10 +36,12 @@ Result<json> run(const Options &options)
     RulesReport report;
     for (const Shape shape : shapes.at(options.shape))
         for (const int family : options.rules.families) {
-            auto cases = measure_rules(shape, family, options.rules);
-            if (!cases)
-                return cases.error();
-            report.add(shape, family, *cases);
+            if (!options.only_changes) {
+                auto cases = measure_rules(shape, family, options.rules);
+                if (!cases)
+                    return cases.error();
+                report.add(shape, family, *cases);
+            }
             for (const std::size_t rules : options.rules.sizes) {
                 auto changes = time_changes({shape, family, rules});
                 if (!changes)
@@ -77,6 +79,7 @@ int main(int argc, char **argv)
         ->capture_default_str();
     app.add_option("--json", options.json_file, "Write the numbers to this file too");
     app.add_flag("--quick", options.quick, "Only 10, 1,000 and 10,000 rules of IPv4 access lists");
+    app.add_flag("--changes", options.only_changes, "Only what changes of the rules cost");
     CLI11_PARSE(app, argc, argv);
     if (options.quick) {
         options.rules.sizes = {10, 1'000, 10'000};

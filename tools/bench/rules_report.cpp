@@ -25,13 +25,13 @@ Figures less(const Figures &a, const Figures &b)
 
 json change_json(const Change &c)
 {
-    return {{"edit", c.edit}, {"check", c.check}, {"apply", c.apply}};
+    return {{"edit", c.edit}, {"apply", c.apply}, {"keep", c.keep}};
 }
 
 std::string change_text(const std::string &what, const Change &c)
 {
-    return what + number(c.edit + c.check + c.apply, 8, 1) + " = edit" + number(c.edit, 6, 1) +
-           " + check" + number(c.check, 7, 1) + " + apply" + number(c.apply, 7, 1);
+    return what + number(c.edit + c.apply + c.keep, 8, 1) + " = edit" + number(c.edit, 7, 2) +
+           " + apply" + number(c.apply, 7, 2) + " + keep" + number(c.keep, 7, 2);
 }
 
 } // namespace
@@ -86,6 +86,7 @@ void RulesReport::add(Shape shape, int family, std::size_t rules, const Changes 
     text_ += "  " + number(static_cast<double>(rules), 6) +
              " rules: " + number(static_cast<double>(c.bytes) / 1024, 7) + " KiB, compile" +
              number(c.compile, 7, 1) + change_text("; add one", c.add_one) +
+             change_text("; delete one", c.delete_one) +
              change_text("; replace all", c.replace_all) + "\n";
     report_["changes"].push_back({{"shape", shape_text(shape)},
                                   {"family", family},
@@ -93,6 +94,7 @@ void RulesReport::add(Shape shape, int family, std::size_t rules, const Changes 
                                   {"bytes", c.bytes},
                                   {"compile", c.compile},
                                   {"add_one", change_json(c.add_one)},
+                                  {"delete_one", change_json(c.delete_one)},
                                   {"replace_all", change_json(c.replace_all)}});
 }
 
