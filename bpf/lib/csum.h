@@ -70,8 +70,8 @@ static __always_inline __u64 csum_pseudo(const struct flow_key *f, __u32 len)
 }
 
 /* Where the packet's TCP or UDP checksum lies, or NULL: another protocol, a
- * fragment, a routing header (whose pseudo-header has another address), UDP
- * without checksum. `len` becomes the segment's length. */
+ * later fragment, a routing header (whose pseudo-header has another address), UDP
+ * without checksum. `len` becomes the segment's length, but of a first fragment. */
 static __always_inline __u16 *csum_field(struct frame_ctx *ctx, const struct pkt *p, __u32 *len)
 {
     void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
@@ -79,7 +79,7 @@ static __always_inline __u16 *csum_field(struct frame_ctx *ctx, const struct pkt
     void *l4 = data + off;
     __u16 *field;
 
-    if (p->l4 != PKT_L4_PORTS || p->frag != PKT_FRAG_NONE || (p->flags & PKT_F_RTHDR))
+    if (p->l4 != PKT_L4_PORTS || (p->flags & PKT_F_RTHDR))
         return NULL;
     if (p->flow.proto == IPPROTO_TCP) {
         field = l4 + 16;
@@ -148,7 +148,8 @@ __noinline __u64 csum_bytes(struct frame_ctx *ctx, __u32 off, __u32 len)
  *
  * A partial field equals the folded pseudo-header sum. One complete field in
  * 65,536 does too, so on equality the segment is summed: if it then verifies,
- * the field is complete. */
+ * the field is complete. That of a fragment always is: whoever fragments a
+ * datagram completes it before, since no hardware sees the whole any more. */
 static __always_inline enum pkt_csum csum_state(struct frame_ctx *ctx, struct pkt *p)
 {
     __u32 len = 0;
@@ -158,6 +159,8 @@ static __always_inline enum pkt_csum csum_state(struct frame_ctx *ctx, struct pk
     if (p->csum != PKT_CSUM_UNKNOWN)
         return p->csum;
     p->csum = PKT_CSUM_COMPLETE;
+    if (p->frag != PKT_FRAG_NONE)
+        return PKT_CSUM_COMPLETE;
     field = csum_field(ctx, p, &len);
     if (!field)
         return PKT_CSUM_COMPLETE;
@@ -193,13 +196,15 @@ static __always_inline void csum_rewrite(struct frame_ctx *ctx, struct pkt *p, _
     *field = csum == 0 && p->flow.proto == IPPROTO_UDP ? 0xffff : csum;
 }
 
-/* Whether the TCP or UDP checksum is right, as far as there is one; a partial one will be. */
+/* Whether the TCP or UDP checksum is right, as far as there is one that can be checked: not
+ * in a fragment. A partial one will be. */
 static __always_inline bool csum_right(struct frame_ctx *ctx, struct pkt *p)
 {
     __u32 len = 0;
     __u64 sum;
 
-    if (csum_state(ctx, p) == PKT_CSUM_PARTIAL || !csum_field(ctx, p, &len))
+    if (p->frag != PKT_FRAG_NONE || csum_state(ctx, p) == PKT_CSUM_PARTIAL ||
+        !csum_field(ctx, p, &len))
         return true;
     sum = csum_bytes(ctx, p->l4_off, len);
     return sum != CSUM_UNREADABLE && csum_fold(csum_pseudo(&p->flow, len) + sum) == 0xffff;

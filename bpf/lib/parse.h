@@ -249,7 +249,6 @@ static __always_inline bool icmp_quotes(const struct pkt *p)
 static __always_inline void parse_l4(struct frame_ctx *ctx, struct pkt *p, struct cursor *c,
                                      enum parse_depth depth)
 {
-    p->l4_off = c->off;
     p->l4 = PKT_L4_BAD; /* until the header proves whole */
 
     switch (p->flow.proto) {
@@ -342,6 +341,7 @@ static __always_inline enum chain_reason parse_ipv4(struct frame_ctx *ctx, struc
     addr_set_v4(&p->flow.saddr, ip->saddr);
     addr_set_v4(&p->flow.daddr, ip->daddr);
 
+    p->l4_off = c->off;
     frag = bpf_ntohs(ip->frag_off);
     if (frag & IP_OFFSET) {
         p->frag = PKT_FRAG_LATER;
@@ -382,6 +382,7 @@ static __always_inline enum chain_reason parse_ipv6(struct frame_ctx *ctx, struc
     reload(ctx, c);
     c->off = walk.off;
     p->flow.proto = walk.next;
+    p->l4_off = walk.off;
     p->l4 = walk.l4;
     p->frag = walk.frag;
     p->flags |= walk.flags;

@@ -70,7 +70,7 @@ struct pkt {
 
     __u32 l3_end; /* first byte after the IP datagram; the rest of the frame is padding */
     __u16 l3_off;
-    __u16 l4_off; /* valid for PKT_L4_PORTS, PKT_L4_ICMP and PKT_L4_OTHER */
+    __u16 l4_off; /* valid for all but PKT_L4_BAD and PKT_L4_UNREAD; of a later fragment: its data */
     __u8 l4;      /* enum pkt_l4 */
     __u8 frag;    /* enum pkt_frag */
 

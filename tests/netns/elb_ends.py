@@ -66,7 +66,7 @@ def serve_udp(name, port):
         s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
         s.bind(("::", port))
         while True:
-            data, peer = s.recvfrom(2000)
+            data, peer = s.recvfrom(65535)
             s.sendto(name.encode() + b" " + data, peer)
 
 
@@ -166,6 +166,26 @@ def query(address, port, sources, count):
     print(answered, wrong)
 
 
+def exchange(address, port, size, count):
+    """Datagrams of random bytes, longer than a packet, each from a port of its own: how many
+    came back whole after the answering server's name, and of what digest all were and came."""
+    sent, came, answered = hashlib.sha256(), hashlib.sha256(), 0
+    dice = random.Random(size)
+    for _ in range(count):
+        with socket.socket(family_of(address), socket.SOCK_DGRAM) as s:
+            s.settimeout(2)
+            s.connect((address, port))
+            data = dice.randbytes(size)
+            sent.update(data)
+            s.send(data)
+            try:
+                came.update(s.recv(65535).split(b" ", 1)[1])
+                answered += 1
+            except TimeoutError:
+                pass
+    print(answered, sent.hexdigest(), came.hexdigest())
+
+
 def refused(address, port):
     """What a connected UDP socket hears of a port on which nobody listens."""
     with socket.socket(family_of(address), socket.SOCK_DGRAM) as s:
@@ -231,6 +251,8 @@ def main():
         download(more[0], int(more[1]), int(more[2]), float(more[3]))
     elif what == "query":
         query(more[0], int(more[1]), more[3:], int(more[2]))
+    elif what == "exchange":
+        exchange(more[0], *map(int, more[1:]))
     elif what == "refused":
         refused(more[0], int(more[1]))
     elif what == "flood":

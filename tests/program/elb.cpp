@@ -231,16 +231,6 @@ TEST_CASE_METHOD(Elb, "what cannot be balanced as it is goes to the kernel, the 
                 return reason;
         return ~0U;
     };
-    Frame fragment = to_vip("198.51.100.7", 1);
-    fragment.frag = 0x2000;
-    CHECK(goes(fragment) == SLOW_FRAGMENT);
-    fragment.frag = 0x0010;
-    CHECK(goes(fragment) == SLOW_FRAGMENT);
-    fragment.src = "10.0.2.11"; // from a backend
-    fragment.dst = "198.51.100.7";
-    CHECK(goes(fragment) == SLOW_FRAGMENT);
-    fragment.src = "10.0.2.99"; // nobody we know
-    CHECK(goes(fragment) == NEXT);
     Frame routed = to_vip("2001:db8:9::7", 1);
     routed.ext = {{43, 8}};
     CHECK(goes(routed) == SLOW_L4_UNKNOWN);

@@ -26,6 +26,7 @@
 
 #include "base/fd.hpp"
 #include "support/elb_connected.hpp"
+#include "support/fragments.hpp"
 
 using namespace evnf;
 using namespace evnf::test;
@@ -89,12 +90,21 @@ public:
     }
 
     // What the frame has become on the other side; empty: nothing came.
-    Bytes forward(Bytes frame, bool from_client)
+    Bytes forward(const Bytes &frame, bool from_client)
     {
-        const End &in = from_client ? client_ : server_, &out = from_client ? server_ : client_;
+        send(frame, from_client);
+        return received(from_client);
+    }
+    void send(Bytes frame, bool from_client)
+    {
+        const End &in = from_client ? client_ : server_;
         std::copy(in.mac.begin(), in.mac.end(), frame.begin());
         REQUIRE(::send(in.socket.get(), frame.data(), frame.size(), 0) ==
                 static_cast<ssize_t>(frame.size()));
+    }
+    Bytes received(bool from_client)
+    {
+        const End &out = from_client ? server_ : client_;
         Bytes got(4096);
         for (;;) {
             pollfd wait{out.socket.get(), POLLIN, 0};
@@ -268,4 +278,61 @@ TEST_CASE_METHOD(Oracle, "elb makes of a packet what netfilter's DNAT makes of i
         CHECK(established() > 0);
     }
     CHECK(compared == flows * 14);
+}
+
+TEST_CASE_METHOD(Oracle, "elb makes of fragments what netfilter makes of them")
+{
+    configure({service(vip, 80, "tcp", {backend(server, tcp_port)}),
+               service(vip, 80, "udp", {backend(server, udp_port)}),
+               service(vip6, 80, "tcp", {backend(server6, tcp_port)}),
+               service(vip6, 80, "udp", {backend(server6, udp_port)})});
+    Random random(19);
+    unsigned same = 0;
+    for (unsigned flow = 0; flow < 200; ++flow) {
+        const bool six = flow % 2, tcp = flow / 2 % 2;
+        const unsigned port = tcp ? tcp_port : udp_port;
+        const Frame open =
+            to_vip(six ? client6 : client, 1024 + flow, tcp ? IPPROTO_TCP : IPPROTO_UDP);
+        const Frame answer = answer_to(open, six ? server6 : server, port, syn | ack);
+        compare(open, true);
+        compare(answer, false);
+        for (const bool from_client : {true, false}) {
+            Frame f = from_client ? open : answer;
+            f.tcp_flags = ack;
+            f.payload.resize(1500 + roll(random, 5000));
+            for (auto &byte : f.payload)
+                byte = static_cast<std::uint8_t>(random());
+            // Of one length but the last, as netfilter makes them anew; in IPv6 of 1280 bytes at
+            // least.
+            const Layout at = layout(f);
+            std::vector<std::size_t> cuts;
+            const std::size_t length = 8 * (154 + roll(random, 28));
+            for (std::size_t cut = length; cut < at.end - at.l4; cut += length)
+                cuts.push_back(cut);
+            const auto parts = fragments(f, build(f), 1 + flow, cuts);
+            for (const auto &part : parts)
+                kernel.send(part, from_client);
+            std::uint32_t id = 0; // the kernel gives IPv6's datagrams another
+            for (std::size_t i = 0; i < parts.size(); ++i) {
+                const Layout whole{at.l3, at.l4, parts[i].size()};
+                Bytes ours = forwarded(run(parts[i]).out, whole);
+                REQUIRE(left(stage_at, from_client ? ELB_NEXT_BACKEND : ELB_NEXT_CLIENT) == 1);
+                Bytes theirs = kernel.received(from_client);
+                REQUIRE(theirs.size() >= 14 + ours.size());
+                theirs = Bytes(theirs.begin() + 14,
+                               theirs.begin() + 14 + static_cast<long>(ours.size()));
+                if (six) {
+                    std::uint32_t theirs_id;
+                    std::memcpy(&theirs_id, &theirs[44], 4);
+                    REQUIRE((i == 0 || theirs_id == id));
+                    id = theirs_id;
+                    std::copy(ours.begin() + 44, ours.begin() + 48, theirs.begin() + 44);
+                }
+                INFO("ours\n" << hex(ours) << "\nthe kernel's\n" << hex(theirs));
+                REQUIRE(theirs == ours);
+                ++same;
+            }
+        }
+    }
+    CHECK(same > 800);
 }

@@ -214,6 +214,7 @@ unsigned ipv4(pkt &p, View v, std::size_t at)
     if (frag & 0x1fff) {
         p.frag = PKT_FRAG_LATER;
         p.l4 = PKT_L4_FRAGMENT;
+        p.l4_off = static_cast<__u16>(at + header);
         return NEXT;
     }
     if (frag & 0x2000)
@@ -242,6 +243,7 @@ unsigned ipv6(pkt &p, View v, std::size_t at)
     p.l4 = static_cast<__u8>(w.l4);
     p.frag = static_cast<__u8>(w.frag);
     p.flags = static_cast<__u8>(w.flags);
+    p.l4_off = static_cast<__u16>(w.at);
     if (w.l4 == PKT_L4_OTHER)
         upper_layer(p, v, w.at);
     return NEXT;
@@ -295,7 +297,7 @@ std::string difference(const Parsed &model, const pkt &seen)
     number("l3_off", m.l3_off, seen.l3_off);
     number("l3_end", m.l3_end, seen.l3_end);
     number("l4", m.l4, seen.l4);
-    if (m.l4 == PKT_L4_PORTS || m.l4 == PKT_L4_ICMP || m.l4 == PKT_L4_OTHER)
+    if (m.l4 != PKT_L4_BAD && m.l4 != PKT_L4_UNREAD)
         number("l4_off", m.l4_off, seen.l4_off);
     number("frag", m.frag, seen.frag);
     number("tcp_flags", m.tcp_flags, seen.tcp_flags);

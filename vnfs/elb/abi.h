@@ -5,10 +5,11 @@
 #include "abi/pkt.h"
 
 #define ELB_MAX_SERVICES 256
-#define ELB_MAX_BACKENDS 4096 /* of all services together */
-#define ELB_SLOTS 4096        /* of each service; a power of two */
-#define ELB_TRIES 4           /* slots tried for a new connection whose way back is taken */
-#define ELB_OPENING_TIME 240  /* seconds after an answer in which one keeps its backend */
+#define ELB_MAX_BACKENDS 4096   /* of all services together */
+#define ELB_SLOTS 4096          /* of each service; a power of two */
+#define ELB_TRIES 4             /* slots tried for a new connection whose way back is taken */
+#define ELB_MAX_FRAGMENTS 16384 /* fragmented datagrams under way */
+#define ELB_OPENING_TIME 240    /* seconds after an answer in which one keeps its backend */
 
 /* A virtual service; with port and proto zero, a host that elb must know of. */
 struct elb_service_key {
@@ -97,6 +98,27 @@ struct elb_owner {
 };
 ABI_VALUE(struct elb_owner, 20);
 
+/* What the fragments of one datagram have in common. */
+struct elb_fragment_key {
+    struct ip_addr saddr;
+    struct ip_addr daddr;
+    __be32 id;   /* IPv4: of 16 bits */
+    __u8 proto;  /* IPv4; else zero */
+    __u8 family; /* 4 or 6 */
+    __u8 pad[2];
+};
+ABI_KEY(struct elb_fragment_key, 40);
+
+/* What became of the first: the addresses that it has now, and the stage's reason. */
+struct elb_fragment {
+    struct ip_addr saddr;
+    struct ip_addr daddr;
+    __u32 seen; /* elb_clock */
+    __u16 backend;
+    __u16 reason;
+};
+ABI_VALUE(struct elb_fragment, 40);
+
 struct elb_backend_counter {
     __u64 connections; /* placed on it */
     __u64 established; /* of them: those that it has answered, and the client then */
@@ -112,6 +134,7 @@ ABI_VALUE(struct elb_backend_counter, 48);
     X(ELB_NEXT_CLIENT, VNF_REASON(VERDICT_NEXT, 1), "to_client", "rewritten back to the service's address") \
     X(ELB_DROP_TABLE_FULL, VNF_REASON(VERDICT_DROP, 0), "table_full", "the connection table took no new entry") \
     X(ELB_DROP_WAY_BACK, VNF_REASON(VERDICT_DROP, 1), "way_back_taken", "another connection of this client has the same way back from every backend tried") \
+    X(ELB_DROP_FRAGMENT, VNF_REASON(VERDICT_DROP, 2), "fragment", "a fragment that came before the first of its datagram, or without the whole header") \
     X(ELB_SLOW_NO_BACKEND, VNF_REASON(VERDICT_SLOW, 0), "no_backend", "the service has no backend with a weight: the kernel answers")
 /* clang-format on */
 

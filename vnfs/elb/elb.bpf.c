@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* elb: the load balancer's fast path.
  *
+ *   later fragment ── as its first (elb_fragments) ────────────> rewrite -> next
  *   ICMP error about a connection ─────────────────────────────> rewrite -> next
  *   met on this CPU of late (elb_lines)? ── yes ───────────────> rewrite -> next
  *   established (elb_conns)? ── yes ───────────────────────────> rewrite -> next
@@ -15,15 +16,9 @@
  * both, in whichever chains it stands. Established connections do not look at the
  * slots, so changing weights or removing a backend moves none of them.
  */
+#include "vnfs/elb/fragment.h"
 #include "vnfs/elb/icmp.h"
 #include "vnfs/elb/lines.h"
-
-struct {
-    __uint(type, BPF_MAP_TYPE_HASH);
-    __uint(max_entries, ELB_MAX_SERVICES + ELB_MAX_SERVICES + ELB_MAX_BACKENDS);
-    __type(key, struct elb_service_key);
-    __type(value, struct elb_service);
-} elb_services SEC(".maps");
 
 struct elb_slot_table {
     __uint(type, BPF_MAP_TYPE_ARRAY);
@@ -151,27 +146,24 @@ __noinline __u32 place(__u32 service, struct elb_opening *known, struct elb_targ
     return ELB_DROP_WAY_BACK;
 }
 
-static __always_inline bool known_host(const struct ip_addr *addr, __u8 family)
-{
-    struct elb_service_key host = {.addr = *addr, .family = family};
-
-    return bpf_map_lookup_elem(&elb_services, &host) != NULL;
-}
-
-/* A packet whose ports cannot be seen, or not in all its fragments: if it may be
- * part of a connection of ours it cannot go on as if it were not. */
-__noinline __u32 without_ports(struct frame_ctx *ctx, struct pkt *p)
+/* A packet that is a fragment, or whose ports cannot be seen: if it may be part of a
+ * connection of ours it cannot go on as if it were not. AS_WHOLE: it goes on as usual. */
+__noinline __u32 unusual(struct frame_ctx *ctx, struct pkt *p)
 {
     bool hidden;
 
     if (!p)
         return SLOW_L4_UNKNOWN;
+    if (p->frag != PKT_FRAG_NONE && p->l4 != PKT_L4_UNREAD && !(p->flags & PKT_F_RTHDR) &&
+        (p->flow.proto == IPPROTO_TCP || p->flow.proto == IPPROTO_UDP ||
+         p->flow.proto == IPPROTO_SCTP))
+        return fragment(ctx, p);
     hidden = p->frag != PKT_FRAG_NONE || p->l4 == PKT_L4_BAD || p->l4 == PKT_L4_UNREAD ||
              (p->flags & PKT_F_RTHDR);
 
     if (!hidden)
         return p->flags & PKT_F_QUOTED ? icmp_error(ctx, p) : NEXT;
-    if (!(known_host(&p->flow.daddr, p->flow.family) || known_host(&p->flow.saddr, p->flow.family)))
+    if (!of_known_host(p))
         return NEXT;
     return p->frag != PKT_FRAG_NONE ? SLOW_FRAGMENT : SLOW_L4_UNKNOWN;
 }
@@ -206,7 +198,8 @@ __noinline int answers(struct frame_ctx *ctx, struct elb_target *t)
     return 1;
 }
 
-STAGE(elb)
+/* A packet that has ports; one with a target is rewritten. */
+static __always_inline __u32 balance(struct frame_ctx *ctx, struct pkt *p, struct elb_target *t)
 {
     struct elb_service_key key = {
         .addr = p->flow.daddr,
@@ -217,46 +210,59 @@ STAGE(elb)
     struct elb_service *service;
     struct elb_opening *opening;
     struct elb_line *line;
-    struct elb_target t;
     struct elb_conn *c;
     __u32 reason, epoch;
 
-    if (p->l4 != PKT_L4_PORTS || p->frag != PKT_FRAG_NONE || (p->flags & PKT_F_RTHDR))
-        return without_ports(ctx, p);
-
     line = elb_line_find(p);
     if (line) {
-        t = (struct elb_target){line->addr, line->port, line->backend, line->rewrite};
-        return rewrite(ctx, p, &t);
+        *t = (struct elb_target){line->addr, line->port, line->backend, line->rewrite};
+        return rewrite(ctx, p, t);
     }
     epoch = elb_epoch_now();
     c = bpf_map_lookup_elem(&elb_conns, &p->flow);
     if (c && !(opens(p) && c->rewrite == ELB_TO_BACKEND && conn_is_over(&p->flow, false))) {
         conn_seen(p, c);
-        t = (struct elb_target){c->addr, c->port, c->backend, c->rewrite};
-        elb_line_keep(p, &t, epoch);
-        return rewrite(ctx, p, &t);
+        *t = (struct elb_target){c->addr, c->port, c->backend, c->rewrite};
+        elb_line_keep(p, t, epoch);
+        return rewrite(ctx, p, t);
     }
     opening = bpf_map_lookup_elem(&elb_openings, &p->flow);
     if (opening && opening->rewrite == ELB_TO_CLIENT)
         opening = NULL; /* the backend's side of one */
     if (opening && opening_stays(p, opening)) {
-        opening_goes_on(ctx, p, opening, &t);
-        return rewrite(ctx, p, &t);
+        opening_goes_on(ctx, p, opening, t);
+        return rewrite(ctx, p, t);
     }
     service = bpf_map_lookup_elem(&elb_services, &key);
-    __builtin_memset(&t, 0, sizeof(t));
+    __builtin_memset(t, 0, sizeof(*t));
     if (!service) {
-        if (answers(ctx, &t))
-            return rewrite(ctx, p, &t);
+        if (answers(ctx, t))
+            return rewrite(ctx, p, t);
         if (!opening)
             return NEXT;
-        opening_goes_on(ctx, p, opening, &t);
-        return rewrite(ctx, p, &t);
+        opening_goes_on(ctx, p, opening, t);
+        return rewrite(ctx, p, t);
     }
 
-    reason = place(service->index, opening, &t);
-    return reason == NEXT ? rewrite(ctx, p, &t) : reason;
+    reason = place(service->index, opening, t);
+    return reason == NEXT ? rewrite(ctx, p, t) : reason;
+}
+
+STAGE(elb)
+{
+    struct elb_target t;
+    __u32 reason;
+
+    if (p->l4 != PKT_L4_PORTS || p->frag != PKT_FRAG_NONE || (p->flags & PKT_F_RTHDR)) {
+        reason = unusual(ctx, p);
+        if (reason != AS_WHOLE)
+            return reason;
+    }
+    t.backend = 0;
+    reason = balance(ctx, p, &t);
+    if (p->frag != PKT_FRAG_NONE)
+        fragment_note(reason, t.backend);
+    return reason;
 }
 
 char LICENSE[] SEC("license") = "GPL";

@@ -1,0 +1,65 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Datagrams longer than a packet, there and back through elb, between real IP stacks."""
+import time
+from pathlib import Path
+
+import elb_ends
+from case import LabCase, main
+from lab import VIP, VIP6
+
+ENDS = Path(elb_ends.__file__).resolve()
+
+CONFIG = """\
+[[chain]]
+name = "in"
+path = "in(cli0) -> elb -> out"
+
+[[chain]]
+name = "back"
+path = "in(srv1, srv2) -> elb -> out"
+
+[efw]
+default = "accept"
+"""
+
+
+class ElbFragmentsTest(LabCase):
+    def test_udp_longer_than_a_packet(self):
+        self.lab.write_config(CONFIG + "".join(
+            f"""
+[[elb.service]]
+address = "{vip}"
+port = 53
+protocol = "udp"
+backends = [ {{ address = "{first}", port = 7001 }}, {{ address = "{second}", port = 7001 }} ]
+""" for vip, first, second in ((VIP, "10.0.11.2", "10.0.12.2"),
+                               (VIP6, "fd00:11::2", "fd00:12::2"))))
+        for server in self.lab.servers:
+            server.start("python3", ENDS, "serve_udp", server.name, "7001", log="ends.log")
+        self.lab.start_daemon()
+        end = time.monotonic() + 10
+        while not (self.curl("http://10.0.11.2/") and self.curl("http://10.0.12.2/")):
+            self.assertLess(time.monotonic(), end, "no server was reached in time")
+        count, packets = 0, 0
+        for vip in (VIP, VIP6):
+            for size in (1600, 8000, 20000):
+                out = self.lab.client.run("python3", ENDS, "exchange", vip, 53, size, 40).stdout
+                answered, sent, came = out.split()
+                self.assertEqual(answered, "40")
+                self.assertEqual(sent, came)
+                count += 40
+                packets += 40 * (1 + size // 1480)
+        # Each fragment was seen, and none by the kernel.
+        self.assertGreaterEqual(self.reason("in", "elb", "to_backend"), packets)
+        self.assertGreaterEqual(self.reason("back", "elb", "to_client"), packets)
+        for chain in ("in", "back"):
+            self.assertEqual(self.reason(chain, "elb", "fragment"), 0)
+        both = self.lab.evnf_json("elb", "backend", "list")["service"][0]["backends"]
+        self.assertEqual(sum(b["connections"] for b in both), count / 2)
+        for backend in both:
+            self.assertGreater(backend["connections"], 0)
+
+
+if __name__ == "__main__":
+    main()
