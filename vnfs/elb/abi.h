@@ -15,7 +15,7 @@
 struct elb_service_key {
     struct ip_addr addr;
     __be16 port;
-    __u8 proto;  /* IPPROTO_TCP or IPPROTO_UDP */
+    __u8 proto;  /* IPPROTO_TCP, IPPROTO_UDP or IPPROTO_SCTP */
     __u8 family; /* 4 or 6 */
 };
 ABI_KEY(struct elb_service_key, 20);
@@ -82,10 +82,10 @@ struct elb_opening {
     __be16 port;
     __u16 backend;
     __u8 flags;    /* ELB_SEEN_* */
-    __u8 answered; /* the backend has; 2: by a SYN, which `expected` must acknowledge */
+    __u8 answered; /* the backend has; 2: by a SYN or INIT ACK, see `expected` */
     __u8 rewrite;  /* enum elb_rewrite */
     __u8 pad;
-    __be32 expected; /* the acknowledgment number of a client that has seen it */
+    __be32 expected; /* acknowledgment number or tag of a client that has seen it */
     __u32 seen;      /* elb_clock when it was made, then at the backend's last answer */
 };
 ABI_VALUE(struct elb_opening, 32);

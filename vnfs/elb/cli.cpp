@@ -216,15 +216,15 @@ const cli::VerbsRegistration registration({"elb", add_verbs});
 
 Result<Endpoint> check_service(const Words &w)
 {
-    if (w.protocol != "tcp" && w.protocol != "udp")
-        return bad_input(in_quotes(w.protocol) + " cannot be balanced: tcp or udp");
+    if (w.protocol != "tcp" && w.protocol != "udp" && w.protocol != "sctp")
+        return bad_input(in_quotes(w.protocol) + " cannot be balanced: tcp, udp or sctp");
     return Endpoint::parse(w.service);
 }
 
 std::shared_ptr<Words> add_words(CLI::App *verb, bool backend)
 {
     auto words = std::make_shared<Words>();
-    verb->add_option("PROTOCOL", words->protocol, "tcp or udp")->required();
+    verb->add_option("PROTOCOL", words->protocol, "tcp, udp or sctp")->required();
     verb->add_option("SERVICE", words->service, "ADDRESS:PORT or [ADDRESS]:PORT")->required();
     if (backend)
         verb->add_option("BACKEND", words->backend, "ADDRESS:PORT or [ADDRESS]:PORT")->required();

@@ -18,11 +18,7 @@
 #include "lib/addr.h"
 #include "lib/stage.h"
 #include "vnfs/elb/abi.h"
-
-#define TCP_FIN 0x01
-#define TCP_SYN 0x02
-#define TCP_RST 0x04
-#define TCP_ACK 0x10
+#include "vnfs/elb/sctp.h"
 
 /* Preallocated; the daemon sets its size and removes what has had its time. */
 struct {
@@ -125,25 +121,29 @@ static __always_inline struct flow_key flow_back(const struct flow_key *f)
                              .family = f->family};
 }
 
-/* Whether a packet opens a TCP connection. */
-static __always_inline bool opens(const struct pkt *p)
+/* Whether a packet with these signs (signs_of()) opens a connection. */
+static __always_inline bool opens(__u8 signs)
 {
-    return p->flow.proto == IPPROTO_TCP &&
-           (p->tcp_flags & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN)) == TCP_SYN;
+    return (signs & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN)) == TCP_SYN;
 }
 
-static __always_inline __u8 seen_flags(const struct pkt *p)
+static __always_inline __u8 seen_flags(__u8 signs)
 {
-    return (p->tcp_flags & TCP_FIN ? ELB_SEEN_FIN : 0) |
-           (p->tcp_flags & TCP_RST ? ELB_SEEN_RST : 0);
+    return (signs & TCP_FIN ? ELB_SEEN_FIN : 0) | (signs & TCP_RST ? ELB_SEEN_RST : 0);
+}
+
+/* Whether packets tell when a connection begins and ends. */
+static __always_inline bool has_handshake(const struct pkt *p)
+{
+    return p->flow.proto != IPPROTO_UDP;
 }
 
 /* Notes a packet of an established connection. Most change nothing: no line is written.
  * Who goes on after a RST has sent none: it was forged. */
-static __always_inline void conn_seen(const struct pkt *p, struct elb_conn *c)
+static __always_inline void conn_seen(__u8 signs, struct elb_conn *c)
 {
     __u32 now = elb_now();
-    __u8 flags = (c->flags & ~ELB_SEEN_RST) | seen_flags(p);
+    __u8 flags = (c->flags & ~ELB_SEEN_RST) | seen_flags(signs);
 
     if (c->seen != now)
         c->seen = now;
@@ -225,26 +225,30 @@ static __always_inline struct elb_opening *opening_answered(const struct flow_ke
 static __always_inline void opening_answer(struct frame_ctx *ctx, const struct pkt *p,
                                            struct elb_opening *o)
 {
-    struct tcphdr *tcp;
+    bool sctp = p->flow.proto == IPPROTO_SCTP;
+    __u8 signs = signs_of(ctx, p);
+    __be32 *words;
 
     o->seen = elb_now();
-    if (p->flow.proto != IPPROTO_TCP) {
+    if (!has_handshake(p)) {
         o->answered = 1;
         return;
     }
-    if (seen_flags(p) & ~o->flags)
-        o->flags |= seen_flags(p);
-    if (p->tcp_flags & TCP_RST)
+    if (seen_flags(signs) & ~o->flags)
+        o->flags |= seen_flags(signs);
+    if (signs & TCP_RST)
         return;
-    if (!(p->tcp_flags & TCP_SYN)) {
-        if (!o->answered)
+    if (!(signs & TCP_SYN)) {
+        /* SCTP's backend says nothing else before it has had the cookie of its INIT ACK. */
+        if (!o->answered || sctp)
             o->answered = 1;
         return;
     }
-    tcp = frame_at(ctx, p->l4_off, sizeof(*tcp));
-    if (!tcp)
+    words = frame_at(ctx, p->l4_off, 5 * sizeof(*words));
+    if (!words)
         return;
-    o->expected = bpf_htonl(bpf_ntohl(tcp->seq) + 1);
+    /* The sequence number, or the tag of an INIT ACK. */
+    o->expected = sctp ? words[4] : bpf_htonl(bpf_ntohl(words[1]) + 1);
     o->answered = 2;
 }
 
@@ -256,25 +260,27 @@ static __always_inline bool opening_is_stale(const struct elb_opening *o)
 
 /* Whether the client's packet goes where those before it went, or is placed anew: what opens
  * has no backend until one answers. */
-static __always_inline bool opening_stays(const struct pkt *p, const struct elb_opening *o)
+static __always_inline bool opening_stays(const struct pkt *p, __u8 signs,
+                                          const struct elb_opening *o)
 {
-    if (p->flow.proto == IPPROTO_TCP && !opens(p))
+    if (has_handshake(p) && !opens(signs))
         return true;
     return o->answered && !o->flags && !opening_is_stale(o);
 }
 
 /* Whether the client's packet shows that it has seen the backend's answer. */
-static __always_inline bool opening_is_done(struct frame_ctx *ctx, const struct pkt *p,
+static __always_inline bool opening_is_done(struct frame_ctx *ctx, const struct pkt *p, __u8 signs,
                                             const struct elb_opening *o)
 {
-    struct tcphdr *tcp;
+    __be32 *words;
 
-    if (!o->answered || o->flags || seen_flags(p))
+    if (!o->answered || o->flags || seen_flags(signs))
         return false;
     if (o->answered == 1)
         return true;
-    tcp = frame_at(ctx, p->l4_off, sizeof(*tcp));
-    return tcp && p->tcp_flags & TCP_ACK && tcp->ack_seq == o->expected;
+    words = frame_at(ctx, p->l4_off, 3 * sizeof(*words));
+    /* The acknowledgment number, or SCTP's verification tag. */
+    return words && signs & TCP_ACK && words[p->flow.proto == IPPROTO_SCTP ? 1 : 2] == o->expected;
 }
 
 /* Makes an opening connection an established one. A full table leaves it as it is: it goes

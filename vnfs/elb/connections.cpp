@@ -35,11 +35,13 @@ bool same(const flow_key &a, const flow_key &b)
 std::uint32_t timeout_of(const Timeouts &timeouts, std::uint8_t protocol, unsigned to_backend,
                          unsigned to_client)
 {
-    if (protocol != IPPROTO_TCP)
+    if (protocol == IPPROTO_UDP)
         return timeouts.udp;
     if (to_backend & to_client & ELB_SEEN_FIN || (to_backend | to_client) & ELB_SEEN_RST)
         return timeouts.tcp_closed;
-    return to_backend | to_client ? timeouts.tcp_closing : timeouts.tcp;
+    if (to_backend | to_client)
+        return timeouts.tcp_closing;
+    return protocol == IPPROTO_SCTP ? timeouts.sctp : timeouts.tcp;
 }
 
 flow_key key_back(const flow_key &key, const elb_conn &conn)
@@ -169,8 +171,8 @@ void Connections::look_at(const flow_key &key, const elb_conn &conn, const Timeo
     if (to_backend)
         ++found_[conn.backend];
     const auto silent = [&](const elb_conn &c) { return clock - c.seen; };
-    const std::uint32_t least =
-        std::min({timeouts.tcp, timeouts.tcp_closing, timeouts.tcp_closed, timeouts.udp});
+    const std::uint32_t least = std::min(
+        {timeouts.tcp, timeouts.tcp_closing, timeouts.tcp_closed, timeouts.udp, timeouts.sctp});
     if (silent(conn) <= least)
         return;
     const flow_key other_key = key_back(key, conn);

@@ -17,10 +17,12 @@ namespace evnf::elb
 
 // Seconds without a packet after which a connection is forgotten.
 struct Timeouts {
-    std::uint32_t tcp = 7440;        // two hours and four minutes (RFC 5382, REQ-5)
+    std::uint32_t tcp = 7440; // two hours and four minutes (RFC 5382, REQ-5)
+    // Of TCP and SCTP:
     std::uint32_t tcp_closing = 240; // one side has sent a FIN (RFC 5382, REQ-5)
     std::uint32_t tcp_closed = 60;   // both have, or one a RST
     std::uint32_t udp = 300;         // RFC 4787, REQ-5
+    std::uint32_t sctp = 210;        // some heartbeats (RFC 9260), as the kernel has it
 };
 
 // How long a connection with these ends seen may be silent.

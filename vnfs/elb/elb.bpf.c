@@ -62,7 +62,7 @@ static __always_inline bool way_back_taken(const struct pkt *p, struct elb_scrat
 
     if (c && !(c->port == p->flow.dport && same_addr(&c->addr, &p->flow.daddr)))
         return !conn_is_over(&s->back, true);
-    if (!shared || p->flow.proto != IPPROTO_TCP)
+    if (!shared || !has_handshake(p))
         return false;
     o = bpf_map_lookup_elem(&elb_openings, &s->back);
     if (!o || (o->port == p->flow.dport && same_addr(&o->addr, &p->flow.daddr)))
@@ -169,14 +169,14 @@ __noinline __u32 unusual(struct frame_ctx *ctx, struct pkt *p)
 }
 
 /* A client's packet of an opening connection. */
-static __always_inline void opening_goes_on(struct frame_ctx *ctx, struct pkt *p,
+static __always_inline void opening_goes_on(struct frame_ctx *ctx, struct pkt *p, __u8 signs,
                                             struct elb_opening *o, struct elb_target *t)
 {
     *t = (struct elb_target){o->addr, o->port, o->backend, ELB_TO_BACKEND};
-    if (opening_is_done(ctx, p, o))
+    if (opening_is_done(ctx, p, signs, o))
         conn_establish(o);
-    else if (seen_flags(p) & ~o->flags)
-        o->flags |= seen_flags(p);
+    else if (seen_flags(signs) & ~o->flags)
+        o->flags |= seen_flags(signs);
 }
 
 /* Whether a packet is a backend's answer to an opening connection: then `t` is its service. */
@@ -209,28 +209,29 @@ static __always_inline __u32 balance(struct frame_ctx *ctx, struct pkt *p, struc
     };
     struct elb_service *service;
     struct elb_opening *opening;
+    __u8 signs = signs_of(ctx, p);
     struct elb_line *line;
     struct elb_conn *c;
     __u32 reason, epoch;
 
-    line = elb_line_find(p);
+    line = elb_line_find(p, signs);
     if (line) {
         *t = (struct elb_target){line->addr, line->port, line->backend, line->rewrite};
         return rewrite(ctx, p, t);
     }
     epoch = elb_epoch_now();
     c = bpf_map_lookup_elem(&elb_conns, &p->flow);
-    if (c && !(opens(p) && c->rewrite == ELB_TO_BACKEND && conn_is_over(&p->flow, false))) {
-        conn_seen(p, c);
+    if (c && !(opens(signs) && c->rewrite == ELB_TO_BACKEND && conn_is_over(&p->flow, false))) {
+        conn_seen(signs, c);
         *t = (struct elb_target){c->addr, c->port, c->backend, c->rewrite};
-        elb_line_keep(p, t, epoch);
+        elb_line_keep(p, signs, t, epoch);
         return rewrite(ctx, p, t);
     }
     opening = bpf_map_lookup_elem(&elb_openings, &p->flow);
     if (opening && opening->rewrite == ELB_TO_CLIENT)
         opening = NULL; /* the backend's side of one */
-    if (opening && opening_stays(p, opening)) {
-        opening_goes_on(ctx, p, opening, t);
+    if (opening && opening_stays(p, signs, opening)) {
+        opening_goes_on(ctx, p, signs, opening, t);
         return rewrite(ctx, p, t);
     }
     service = bpf_map_lookup_elem(&elb_services, &key);
@@ -240,7 +241,7 @@ static __always_inline __u32 balance(struct frame_ctx *ctx, struct pkt *p, struc
             return rewrite(ctx, p, t);
         if (!opening)
             return NEXT;
-        opening_goes_on(ctx, p, opening, t);
+        opening_goes_on(ctx, p, signs, opening, t);
         return rewrite(ctx, p, t);
     }
 

@@ -56,11 +56,11 @@ static __always_inline __u32 elb_line_place(__u64 hash, __u32 way)
     return bpf_get_smp_processor_id() * elb_lines_each + (line ^ (way & 1));
 }
 
-/* Whether a packet's flow may have a line: of what opens and ends connections the table must
- * know. */
-static __always_inline bool elb_line_allowed(const struct pkt *p)
+/* Whether a packet with these signs (signs_of()) may go by a line: of what opens and ends
+ * connections the table must know. */
+static __always_inline bool elb_line_allowed(__u8 signs)
 {
-    return !(p->tcp_flags & (TCP_SYN | TCP_FIN | TCP_RST));
+    return !(signs & (TCP_SYN | TCP_FIN | TCP_RST));
 }
 
 static __always_inline bool elb_line_is(const struct elb_line *l, const struct flow_key *f)
@@ -71,13 +71,13 @@ static __always_inline bool elb_line_is(const struct elb_line *l, const struct f
 }
 
 /* What is known of the packet's connection in this epoch, or NULL. */
-static __always_inline struct elb_line *elb_line_find(const struct pkt *p)
+static __always_inline struct elb_line *elb_line_find(const struct pkt *p, __u8 signs)
 {
     __u32 epoch = elb_epoch_now();
     struct elb_line *l;
     __u64 hash;
 
-    if (!epoch || !elb_line_allowed(p))
+    if (!epoch || !elb_line_allowed(signs))
         return NULL;
     hash = elb_line_hash(&p->flow);
     for (__u32 way = 0; way < ELB_LINE_WAYS; way++) {
@@ -96,14 +96,14 @@ static __always_inline struct elb_line *elb_line_find(const struct pkt *p)
 
 /* Remembers what was found, `epoch` having been read before: in the first place that is free
  * in this epoch, or in any. */
-static __always_inline void elb_line_keep(const struct pkt *p, const struct elb_target *t,
-                                          __u32 epoch)
+static __always_inline void elb_line_keep(const struct pkt *p, __u8 signs,
+                                          const struct elb_target *t, __u32 epoch)
 {
     __u32 taken = bpf_get_prandom_u32() % ELB_LINE_WAYS, i;
     struct elb_line *l;
     __u64 hash;
 
-    if (!elb_line_allowed(p))
+    if (!elb_line_allowed(signs))
         return;
     hash = elb_line_hash(&p->flow);
     i = elb_line_place(hash, taken);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "vnfs/elb/section_read.hpp"
 
+#include <netinet/in.h>
+
 #include "base/text.hpp"
 #include "vnfs/elb/monitor/weigh.hpp"
 #include "vnfs/elb/table_reader.hpp"
@@ -41,6 +43,13 @@ Result<Backend> read_backend(const json &table, const Service &service, const st
                          where + "/address");
     if (*endpoint == service.endpoint)
         return bad_input("the backend is the service itself: " + endpoint->text(), where);
+    if (service.protocol == IPPROTO_SCTP && endpoint->port != service.endpoint.port)
+        return bad_input("backend " + endpoint->text() + " has another port than " +
+                             service.name() +
+                             ", and SCTP's checksum covers ports, which elb does not make anew: "
+                             "let the backend listen on port " +
+                             std::to_string(service.endpoint.port),
+                         where + "/port");
     return Backend{*endpoint, *weight, 0, *weight * weight_scale};
 }
 
@@ -57,8 +66,8 @@ Result<Service> read_service(const json &table, const std::string &where)
     auto protocol = reader.text("protocol");
     if (!protocol)
         return protocol.error();
-    if (*protocol != "tcp" && *protocol != "udp")
-        return bad_input(in_quotes(*protocol) + " cannot be balanced: tcp or udp",
+    if (*protocol != "tcp" && *protocol != "udp" && *protocol != "sctp")
+        return bad_input(in_quotes(*protocol) + " cannot be balanced: tcp, udp or sctp",
                          where + "/protocol", 0, protocol->size());
     Service s{*endpoint, *parse_protocol(*protocol), {}};
     const json backends = table.value("backends", json::array());
