@@ -153,7 +153,7 @@ Result<Endpoint> Endpoint::parse(std::string_view text)
 std::string Endpoint::text() const
 {
     const std::string host = address.is_v4() ? address.text() : "[" + address.text() + "]";
-    return host + ":" + std::to_string(port);
+    return port ? host + ":" + std::to_string(port) : address.text();
 }
 
 Result<std::uint64_t> parse_number(std::string_view text, std::uint64_t low, std::uint64_t high,

@@ -53,7 +53,7 @@ struct Prefix {
 // An address and a port: "192.0.2.1:80" or "[2001:db8::1]:80".
 struct Endpoint {
     Address address;
-    std::uint16_t port = 0; // host order, never 0 when parsed
+    std::uint16_t port = 0; // host order; 0: none, which is never parsed
 
     static Result<Endpoint> parse(std::string_view text);
     [[nodiscard]] std::string text() const;

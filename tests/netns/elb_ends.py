@@ -186,6 +186,23 @@ def exchange(address, port, size, count):
     print(answered, sent.hexdigest(), came.hexdigest())
 
 
+def named(address, port):
+    """Which server answers datagrams, until it has answered thrice."""
+    with socket.socket(family_of(address), socket.SOCK_DGRAM) as s:
+        s.settimeout(0.5)
+        s.connect((address, port))
+        names = []
+        for _ in range(20):
+            try:
+                s.send(b"who?")
+                names.append(s.recv(2000).split()[0].decode())
+            except OSError:
+                continue
+            if len(names) == 3:
+                break
+        print(*sorted(set(names)))
+
+
 def refused(address, port):
     """What a connected UDP socket hears of a port on which nobody listens."""
     with socket.socket(family_of(address), socket.SOCK_DGRAM) as s:
@@ -251,6 +268,8 @@ def main():
         download(more[0], int(more[1]), int(more[2]), float(more[3]))
     elif what == "query":
         query(more[0], int(more[1]), more[3:], int(more[2]))
+    elif what == "named":
+        named(more[0], int(more[1]))
     elif what == "exchange":
         exchange(more[0], *map(int, more[1:]))
     elif what == "refused":

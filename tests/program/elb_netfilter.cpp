@@ -336,3 +336,32 @@ TEST_CASE_METHOD(Oracle, "elb makes of fragments what netfilter makes of them")
     }
     CHECK(same > 800);
 }
+
+TEST_CASE_METHOD(Oracle, "elb keeps a port as netfilter's DNAT of a range does")
+{
+    std::vector<json> services;
+    for (const auto *protocol : {"tcp", "udp"})
+        for (const bool six : {false, true}) {
+            json s =
+                service(six ? vip6 : vip, 0, protocol, {{{"address", six ? server6 : server}}});
+            s["port"] = "1000-1999";
+            services.push_back(s);
+            sh(std::string("nft add rule ") + (six ? "ip6" : "ip") + " t pre " +
+               (six ? "ip6" : "ip") + " daddr " + (six ? vip6 : vip) + " " + protocol +
+               " dport 1000-1999 dnat to " + (six ? server6 : server));
+        }
+    configure(services);
+    Random random(29);
+    for (unsigned flow = 0; flow < 200; ++flow) {
+        const bool six = flow % 2, tcp = flow / 2 % 2;
+        Frame open = to_vip(six ? client6 : client, 1024 + flow, tcp ? IPPROTO_TCP : IPPROTO_UDP);
+        open.dport = static_cast<std::uint16_t>(1000 + roll(random, 1000));
+        open.payload.resize(roll(random, 100));
+        compare(open, true);
+        compare(answer_to(open, six ? server6 : server, open.dport, syn | ack), false);
+        open.tcp_flags = ack;
+        compare(open, true);
+        compare(answer_to(open, six ? server6 : server, open.dport), false);
+    }
+    CHECK(compared == 800);
+}

@@ -55,7 +55,7 @@ TEST_CASE("a section that is wrong is refused at the place")
     CHECK(refusal(json::array()) == ": elb is a table");
     json icmp = section({});
     icmp["service"][0]["protocol"] = "icmp";
-    CHECK(refusal(icmp) == "/service/0/protocol: 'icmp' cannot be balanced: tcp or udp");
+    CHECK(refusal(icmp) == "/service/0/protocol: 'icmp' cannot be balanced: tcp, udp or sctp");
 }
 
 TEST_CASE("what is asked of backends stays as it was given, at each level")
@@ -149,4 +149,96 @@ TEST_CASE("verbs make a new section, or say why not")
     const json other{{"address", "192.0.2.20"}, {"port", 53}, {"protocol", "udp"}};
     const auto added = route("POST", "/services").edit(start, {{}, other});
     CHECK(after(*added) == std::vector<std::string>{"+ elb service udp 192.0.2.20:53"});
+}
+
+TEST_CASE("a service has a port, some, ranges, or all")
+{
+    const auto with = [](const json &port, const json &backend_port = nullptr) {
+        json b{{"address", "10.0.0.1"}};
+        if (!backend_port.is_null())
+            b["port"] = backend_port;
+        return json{{"service",
+                     {{{"address", "192.0.2.10"},
+                       {"port", port},
+                       {"protocol", "tcp"},
+                       {"backends", {b}}}}}};
+    };
+    const auto shown = [&](const json &port) {
+        const auto checked = check_section(with(port), nullptr);
+        REQUIRE(checked);
+        // What is shown is what can be given again.
+        CHECK(*check_section(*checked, *checked) == *checked);
+        return (*checked)["service"][0]["port"];
+    };
+    CHECK(shown(80) == 80);
+    CHECK(shown("80") == 80);
+    CHECK(shown(json::array({80})) == 80);
+    CHECK(shown("8000-8999") == "8000-8999");
+    CHECK(shown("443,80,8000-8999") == "80,443,8000-8999");
+    CHECK(shown(json::array({"8000-8999", 443, "80"})) == "80,443,8000-8999");
+    CHECK(shown("all") == "all");
+    CHECK(shown("*") == "all");
+    // A backend without a port has that of the service, if it is one.
+    CHECK((*check_section(with(80), nullptr))["service"][0]["backends"][0]["port"] == 80);
+    CHECK(!(*check_section(with("80,81"), nullptr))["service"][0]["backends"][0].contains("port"));
+    CHECK((*check_section(with("80,81", 82), nullptr))["service"][0]["backends"][0]["port"] == 82);
+
+    CHECK(refusal(with("8000-7999")) == "/service/0/port: '8000-7999' ends before it begins");
+    CHECK(refusal(with("80,70-90")) == "/service/0/port: the ports 70-90 and 80 overlap");
+    CHECK(refusal(with("80,")) == "/service/0/port: '' is not a port from 1 to 65535");
+    CHECK(refusal(with(0)) == "/service/0/port: '0' is not a port from 1 to 65535");
+    CHECK(refusal(with(json::array({"all", 80}))) ==
+          "/service/0/port: all ports are more than a part of a list");
+    CHECK(refusal(with(true)).starts_with("/service/0/port: port is a number, a range such as"));
+    CHECK(refusal(with(json::array())) ==
+          "/service/0/port: a service has 1 to 64 ports and ranges, or all");
+    json checked = with("8000-8999");
+    checked["service"][0]["health"] = {{"type", "tcp"}};
+    CHECK(refusal(checked) == "/service/0/backends/0: backend 10.0.0.1 has no port of its own: say "
+                              "which one to check, health = { port = … }");
+    checked["service"][0]["health"]["port"] = 8000;
+    CHECK(refusal(checked) == "accepted");
+}
+
+TEST_CASE("services of one address share no port at the same rank")
+{
+    const auto both = [](const json &a, const json &b, const std::string &protocol = "tcp") {
+        const json s{{"address", "192.0.2.10"}, {"protocol", "tcp"}};
+        json first = s, second = s;
+        first["port"] = a;
+        second["port"] = b;
+        second["protocol"] = protocol;
+        return refusal({{"service", {first, second}}});
+    };
+    CHECK(both(80, "70-90") == "accepted");
+    CHECK(both("all", "70-90") == "accepted");
+    CHECK(both("1-65535", "all") == "accepted");
+    CHECK(both("70-90", "80-99", "udp") == "accepted");
+    CHECK(both("70-90", "91-99") == "accepted");
+    CHECK(both("70-90", "90-99") ==
+          "/service/1/port: port 90-99 of service tcp 192.0.2.10:90-99 is one of service tcp "
+          "192.0.2.10:70-90 too: a port may be in one range, and by itself in another service, "
+          "which goes before");
+    CHECK(both(80, "80,443").starts_with("/service/1/port: port 80 of service"));
+    CHECK(both("all", "*").starts_with("/service/1"));
+}
+
+TEST_CASE("verbs name services of many ports, and backends without one")
+{
+    json running = *check_section(json{{"service", json::array()}}, nullptr);
+    const auto edit = [&](const std::string &method, const std::string &part,
+                          const std::vector<std::string> &of, const json &body) {
+        const auto r = route(method, part).edit(running, {.words = of, .body = body});
+        REQUIRE(r);
+        running = *check_section(r->section, running);
+        return r->reply;
+    };
+    const std::vector<std::string> range{"udp", "192.0.2.10:8000-8999"};
+    edit("POST", "/services", {},
+         {{"address", "192.0.2.10"}, {"port", "8000-8999"}, {"protocol", "udp"}});
+    CHECK(edit("POST", "/backends", range, {{"address", "10.0.0.1"}})["backend"] == "10.0.0.1");
+    CHECK(edit("PUT", "([^/]+)", {range[0], range[1], "10.0.0.1"}, {{"weight", 3}})["service"] ==
+          "udp 192.0.2.10:8000-8999");
+    edit("DELETE", "/backends/([^/]+)", {range[0], range[1], "10.0.0.1"}, {});
+    CHECK(running["service"][0]["backends"].empty());
 }

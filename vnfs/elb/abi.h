@@ -6,6 +6,8 @@
 
 #define ELB_MAX_SERVICES 256
 #define ELB_MAX_BACKENDS 4096   /* of all services together */
+#define ELB_MAX_PORTS 4096      /* and port ranges, likewise */
+#define ELB_RANGE_PREFIXES 30   /* at most, of one range of ports */
 #define ELB_SLOTS 4096          /* of each service; a power of two */
 #define ELB_TRIES 4             /* slots tried for a new connection whose way back is taken */
 #define ELB_MAX_FRAGMENTS 16384 /* fragmented datagrams under way */
@@ -26,11 +28,22 @@ struct elb_service {
 };
 ABI_VALUE(struct elb_service, 4);
 
+/* A part of a service's range of ports: a prefix of them (BPF_MAP_TYPE_LPM_TRIE). */
+struct elb_range_key {
+    __u32 prefixlen; /* ELB_RANGE_FIXED, and the port's bits */
+    struct ip_addr addr;
+    __u8 proto;
+    __u8 family;
+    __be16 port;
+};
+#define ELB_RANGE_FIXED 144
+ABI_KEY(struct elb_range_key, 24);
+
 /* One entry of a slot table: who gets the new connections that hash to it. The
  * share of a backend is the share of its slots. */
 struct elb_slot {
     struct ip_addr addr;
-    __be16 port;
+    __be16 port;   /* zero: as the client asked */
     __u16 backend; /* index into elb_backend_counters */
 };
 ABI_VALUE(struct elb_slot, 20);
@@ -90,11 +103,11 @@ struct elb_opening {
 };
 ABI_VALUE(struct elb_opening, 32);
 
-/* By a backend's key: whose answers its packets are. */
+/* By a backend's key, with port zero if it keeps the client's: whose answers its packets are. */
 struct elb_owner {
     struct ip_addr addr;
-    __be16 port;
-    __u16 shared; /* several services have it: see struct elb_opening */
+    __be16 port;  /* zero: one of several, see `shared`, or the backend's */
+    __u16 shared; /* several services or ports have it: see struct elb_opening */
 };
 ABI_VALUE(struct elb_owner, 20);
 

@@ -20,6 +20,8 @@ constexpr const char *examples =
     "Examples:\n"
     "  evnf elb service add tcp 192.0.2.10:80\n"
     "  evnf elb backend add tcp 192.0.2.10:80 10.0.2.11:8080 weight 2\n"
+    "  evnf elb service add udp 192.0.2.10:8000-8999\n"
+    "  evnf elb backend add udp 192.0.2.10:8000-8999 10.0.2.11   # the port is kept\n"
     "  evnf elb backend set tcp 192.0.2.10:80 10.0.2.11:8080 weight 0   # no new connections\n"
     "  evnf elb backend drain tcp 192.0.2.10:80 10.0.2.11:8080 --deadline 600\n"
     "  evnf elb backend del tcp [2001:db8::10]:80 [2001:db8:2::11]:80\n"
@@ -42,9 +44,9 @@ void service_add(Context &context, const Words &w)
     auto e = check_service(w);
     if (!e)
         return context.fail(e.error());
-    auto reply =
-        context.call("POST", "/v1/elb/services",
-                     {{"address", e->address.text()}, {"port", e->port}, {"protocol", w.protocol}});
+    auto reply = context.call(
+        "POST", "/v1/elb/services",
+        {{"address", e->first.text()}, {"port", e->second.to_json()}, {"protocol", w.protocol}});
     if (!reply)
         return context.fail(reply.error());
     context.print(
@@ -74,15 +76,16 @@ void backend_add(Context &context, const Words &w)
 {
     if (auto e = check_service(w); !e)
         return context.fail(e.error());
-    auto backend = Endpoint::parse(w.backend);
+    auto backend = parse_backend(w.backend);
     if (!backend)
         return context.fail(backend.error());
     auto weight = check_weight(w, false);
     if (!weight)
         return context.fail(weight.error());
-    auto reply = context.call(
-        "POST", w.path() + "/backends",
-        {{"address", backend->address.text()}, {"port", backend->port}, {"weight", *weight}});
+    json body{{"address", backend->address.text()}, {"weight", *weight}};
+    if (backend->port)
+        body["port"] = backend->port;
+    auto reply = context.call("POST", w.path() + "/backends", body);
     if (!reply)
         return context.fail(reply.error());
     context.print(*reply, [](const json &r) { return "backend " + backend_line(r); });
@@ -92,7 +95,7 @@ void backend_set(Context &context, const Words &w)
 {
     if (auto e = check_service(w); !e)
         return context.fail(e.error());
-    if (auto backend = Endpoint::parse(w.backend); !backend)
+    if (auto backend = parse_backend(w.backend); !backend)
         return context.fail(backend.error());
     auto weight = check_weight(w, true);
     if (!weight)
@@ -107,7 +110,7 @@ void backend_del(Context &context, const Words &w)
 {
     if (auto e = check_service(w); !e)
         return context.fail(e.error());
-    if (auto backend = Endpoint::parse(w.backend); !backend)
+    if (auto backend = parse_backend(w.backend); !backend)
         return context.fail(backend.error());
     auto reply = context.call("DELETE", w.path() + "/backends/" + w.backend);
     if (!reply)
@@ -118,7 +121,10 @@ void backend_del(Context &context, const Words &w)
 std::string endpoint_text(const json &table)
 {
     const auto host = table["address"].get<std::string>();
-    const auto port = std::to_string(table["port"].get<unsigned>());
+    if (!table.contains("port"))
+        return host;
+    const auto port = table["port"].is_string() ? table["port"].get<std::string>()
+                                                : std::to_string(table["port"].get<unsigned>());
     return (host.find(':') == host.npos ? host : "[" + host + "]") + ":" + port;
 }
 
@@ -214,20 +220,24 @@ const cli::VerbsRegistration registration({"elb", add_verbs});
 
 } // namespace
 
-Result<Endpoint> check_service(const Words &w)
+Result<std::pair<Address, Ports>> check_service(const Words &w)
 {
     if (w.protocol != "tcp" && w.protocol != "udp" && w.protocol != "sctp")
         return bad_input(in_quotes(w.protocol) + " cannot be balanced: tcp, udp or sctp");
-    return Endpoint::parse(w.service);
+    return parse_service(w.service);
 }
 
 std::shared_ptr<Words> add_words(CLI::App *verb, bool backend)
 {
     auto words = std::make_shared<Words>();
     verb->add_option("PROTOCOL", words->protocol, "tcp, udp or sctp")->required();
-    verb->add_option("SERVICE", words->service, "ADDRESS:PORT or [ADDRESS]:PORT")->required();
+    verb->add_option("SERVICE", words->service,
+                     "ADDRESS:PORT or [ADDRESS]:PORT; also ports: 80,443, 8000-8999, all")
+        ->required();
     if (backend)
-        verb->add_option("BACKEND", words->backend, "ADDRESS:PORT or [ADDRESS]:PORT")->required();
+        verb->add_option("BACKEND", words->backend,
+                         "ADDRESS:PORT or [ADDRESS]:PORT; without port: that of the service")
+            ->required();
     verb->footer(examples);
     return words;
 }

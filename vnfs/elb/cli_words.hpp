@@ -7,6 +7,7 @@
 
 #include "base/net.hpp"
 #include "vnfs/cli.hpp"
+#include "vnfs/elb/ports.hpp"
 
 namespace evnf::elb
 {
@@ -25,7 +26,7 @@ struct Words {
     }
 };
 
-Result<Endpoint> check_service(const Words &w);
+Result<std::pair<Address, Ports>> check_service(const Words &w);
 // The options that every verb on a service has, or on a backend of it.
 std::shared_ptr<Words> add_words(CLI::App *verb, bool backend);
 

@@ -71,6 +71,35 @@ static __always_inline void elb_epoch_next(void)
         __sync_fetch_and_add(epoch, 1);
 }
 
+/* Whether there are ranges of ports, or backends that keep the client's: while there are none,
+ * what is no service's costs no lookup more. */
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(max_entries, 1);
+    __type(key, __u32);
+    __type(value, __u32);
+} elb_many_ports SEC(".maps");
+
+static __always_inline bool many_ports(void)
+{
+    __u32 zero = 0, *many = bpf_map_lookup_elem(&elb_many_ports, &zero);
+
+    return many && *many;
+}
+
+/* Whose the answers of a backend are, from this port of it. */
+static __always_inline const struct elb_owner *owner_of(const struct ip_addr *addr, __be16 port,
+                                                        __u8 proto, __u8 family)
+{
+    struct elb_service_key key = {.addr = *addr, .port = port, .proto = proto, .family = family};
+    const struct elb_owner *owner = bpf_map_lookup_elem(&elb_owners, &key);
+
+    if (owner || !many_ports())
+        return owner;
+    key.port = 0;
+    return bpf_map_lookup_elem(&elb_owners, &key);
+}
+
 /* What few packets need, and the stack has no room for. Linux 6.1 also takes no memory that
  * came as an argument for a map's key. */
 struct elb_scratch {
@@ -79,6 +108,7 @@ struct elb_scratch {
     struct flow_key back;       /* place(): the way back of what is placed */
     struct flow_key client;     /* whose that is already */
     struct elb_opening opening; /* what is made of it */
+    struct elb_range_key range; /* service_of_range() */
 };
 
 struct {
@@ -200,16 +230,14 @@ __noinline int conn_is_over(struct flow_key *key, bool whole)
 static __always_inline struct elb_opening *opening_answered(const struct flow_key *f,
                                                             struct flow_key *client)
 {
-    struct elb_service_key key = {
-        .addr = f->saddr, .port = f->sport, .proto = f->proto, .family = f->family};
-    const struct elb_owner *owner = bpf_map_lookup_elem(&elb_owners, &key);
+    const struct elb_owner *owner = owner_of(&f->saddr, f->sport, f->proto, f->family);
     struct elb_opening *o;
 
     if (!owner)
         return NULL;
     *client = flow_back(f);
     client->daddr = owner->addr;
-    client->dport = owner->port;
+    client->dport = owner->port ? owner->port : f->sport;
     if (owner->shared) {
         o = bpf_map_lookup_elem(&elb_openings, f);
         if (o) { /* there is none of before it was shared */

@@ -8,6 +8,7 @@
 
 #include "base/net.hpp"
 #include "base/text.hpp"
+#include "vnfs/elb/ports.hpp"
 
 namespace evnf::elb
 {
@@ -19,15 +20,16 @@ using Known = Connections::Known;
 
 // Which connections are meant; what is not given is any.
 struct Filter {
-    std::optional<Endpoint> service, backend;
+    std::optional<std::pair<Address, Ports>> service;
+    std::optional<Endpoint> backend; // without a port: any
     std::optional<Address> client;
 
     [[nodiscard]] bool takes(const Known &k) const
     {
-        const auto is = [](const std::optional<Endpoint> &e, const ip_addr &a, __be16 port) {
-            return !e || *e == Endpoint{Address(a), ntohs(port)};
-        };
-        return is(service, k.flow.daddr, k.flow.dport) && is(backend, k.there.addr, k.there.port) &&
+        return (!service || (service->first == Address(k.flow.daddr) &&
+                             service->second.contains(ntohs(k.flow.dport)))) &&
+               (!backend || (backend->address == Address(k.there.addr) &&
+                             (!backend->port || backend->port == ntohs(k.there.port)))) &&
                (!client || *client == Address(k.flow.saddr));
     }
 };
@@ -41,10 +43,20 @@ Result<> take(Filter &filter, const std::string &key, const std::string &text)
         filter.client = *address;
         return Unit{};
     }
-    auto endpoint = Endpoint::parse(text);
-    if (!endpoint)
-        return bad_input(endpoint.error().what, "/" + key, 0, text.size());
-    (key == "service" ? filter.service : filter.backend) = *endpoint;
+    const auto refused = [&](const Error &e) {
+        return bad_input(e.what, "/" + key, 0, text.size());
+    };
+    if (key == "service") {
+        auto service = parse_service(text);
+        if (!service)
+            return refused(service.error());
+        filter.service = *std::move(service);
+        return Unit{};
+    }
+    auto backend = parse_backend(text);
+    if (!backend)
+        return refused(backend.error());
+    filter.backend = *backend;
     return Unit{};
 }
 

@@ -74,15 +74,6 @@ static __always_inline bool way_back_taken(const struct pkt *p, struct elb_scrat
     return o && !o->flags && o->port == s->back.sport && same_addr(&o->addr, &s->back.saddr);
 }
 
-static __always_inline bool is_shared(const struct pkt *p, const struct elb_slot *slot)
-{
-    struct elb_service_key key = {
-        .addr = slot->addr, .port = slot->port, .proto = p->flow.proto, .family = p->flow.family};
-    const struct elb_owner *owner = bpf_map_lookup_elem(&elb_owners, &key);
-
-    return owner && owner->shared;
-}
-
 /* Places a new connection by the slots of index `service`: gives NEXT and fills `t`, or why
  * not. `known` is the entry that there is for this flow: a SYN sent again is the same
  * connection. */
@@ -105,20 +96,22 @@ __noinline __u32 place(__u32 service, struct elb_opening *known, struct elb_targ
         __u32 at = hash & (ELB_SLOTS - 1);
         struct elb_slot *slot = bpf_map_lookup_elem(slots, &at);
         struct elb_backend_counter *c;
+        const struct elb_owner *owner;
         __u32 backend;
         bool shared;
 
         if (!slot)
             return ELB_SLOW_NO_BACKEND;
-        shared = is_shared(p, slot);
         s->back.saddr = slot->addr;
-        s->back.sport = slot->port;
+        s->back.sport = slot->port ? slot->port : p->flow.dport;
+        owner = owner_of(&s->back.saddr, s->back.sport, p->flow.proto, p->flow.family);
+        shared = owner && owner->shared;
         if (way_back_taken(p, s, shared)) {
             hash = hash >> 8 | hash << 24; /* another slot, the same one each time */
             continue;
         }
         t->addr = slot->addr;
-        t->port = slot->port;
+        t->port = s->back.sport;
         t->backend = slot->backend;
         t->rewrite = ELB_TO_BACKEND;
         s->opening = (struct elb_opening){.backend = t->backend, .seen = elb_now()};
@@ -235,6 +228,12 @@ static __always_inline __u32 balance(struct frame_ctx *ctx, struct pkt *p, struc
         return rewrite(ctx, p, t);
     }
     service = bpf_map_lookup_elem(&elb_services, &key);
+    if (!service && many_ports()) {
+        struct elb_scratch *s = scratch_get();
+
+        if (s)
+            service = service_of_range(p, &s->range);
+    }
     __builtin_memset(t, 0, sizeof(*t));
     if (!service) {
         if (answers(ctx, t))

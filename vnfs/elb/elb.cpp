@@ -23,6 +23,8 @@ namespace
 using Skeleton = bpf::Skeleton<elb_bpf>;
 using Counters = bpf::PerCpuCounters<elb_backend_counter>;
 using ServiceMap = bpf::Map<elb_service_key, elb_service>;
+using RangeMap = bpf::Map<elb_range_key, elb_service>;
+using FlagMap = bpf::Map<__u32, __u32>;
 using OwnerMap = bpf::Map<elb_service_key, elb_owner>;
 
 struct KeyOrder {
@@ -34,10 +36,15 @@ struct KeyOrder {
 using Hosts = std::set<elb_service_key, KeyOrder>;
 using Owners = std::map<elb_service_key, elb_owner, KeyOrder>;
 
-elb_service_key key_of(const Service &s)
+elb_service_key key_of(const Service &s, std::uint16_t port)
 {
-    return {s.endpoint.address.raw(), htons(s.endpoint.port), s.protocol,
-            static_cast<__u8>(s.endpoint.address.family())};
+    return {s.address.raw(), htons(port), s.protocol, static_cast<__u8>(s.address.family())};
+}
+
+elb_range_key range_key(const Service &s, const PortPrefix &prefix)
+{
+    return {ELB_RANGE_FIXED + prefix.length, s.address.raw(), s.protocol,
+            static_cast<__u8>(s.address.family()), htons(prefix.port)};
 }
 
 elb_service_key host_key(const Address &a)
@@ -49,7 +56,7 @@ Hosts hosts_of(const std::vector<Service> &services)
 {
     Hosts out;
     for (const auto &s : services) {
-        out.insert(host_key(s.endpoint.address));
+        out.insert(host_key(s.address));
         for (const auto &b : s.backends)
             out.insert(host_key(b.endpoint.address));
     }
@@ -63,12 +70,28 @@ Owners owners_of(const std::vector<Service> &services)
         for (const auto &b : s.backends) {
             const elb_service_key key{b.endpoint.address.raw(), htons(b.endpoint.port), s.protocol,
                                       static_cast<__u8>(b.endpoint.address.family())};
-            const auto [it, fresh] = out.try_emplace(
-                key, elb_owner{s.endpoint.address.raw(), htons(s.endpoint.port), 0});
-            if (!fresh)
+            const auto port = s.ports.one();
+            const auto [it, fresh] =
+                out.try_emplace(key, elb_owner{s.address.raw(), htons(port.value_or(0)), 0});
+            if (!fresh || (b.endpoint.port && !port))
                 it->second.shared = 1;
         }
+    // What comes from a port may answer a service that keeps it too.
+    for (const auto &s : services)
+        for (const auto &b : s.backends)
+            if (!b.endpoint.port)
+                for (auto &[key, owner] : out)
+                    if (key.port && key.proto == s.protocol && s.ports.contains(ntohs(key.port)) &&
+                        b.endpoint.address == Address(key.addr))
+                        owner.shared = 1;
     return out;
+}
+
+// Whether packets must be looked at by more than one port; see elb_many_ports.
+bool has_many_ports(const std::vector<Service> &services)
+{
+    return std::any_of(services.begin(), services.end(),
+                       [](const Service &s) { return !s.ports.one(); });
 }
 
 std::vector<std::uint16_t> slots_of(const Service &s)
@@ -85,11 +108,13 @@ constexpr std::chrono::minutes past_owner_time{5};
 class ElbFastPath : public FastPath, public HasWeights
 {
 public:
-    ElbFastPath(Skeleton skel, Counters counters, ServiceMap services, OwnerMap owners, int slots,
-                Connections connections)
+    ElbFastPath(Skeleton skel, Counters counters, ServiceMap services, RangeMap ranges,
+                FlagMap many_ports, OwnerMap owners, int slots, Connections connections)
         : skel_(std::move(skel)),
           counters_(counters),
           services_(services),
+          ranges_(ranges),
+          many_ports_(many_ports),
           owner_map_(owners),
           slots_(slots),
           connections_(std::move(connections))
@@ -149,7 +174,6 @@ public:
                 const auto c = counters_.sum(b.id);
                 backends.push_back({{"id", b.id},
                                     {"address", b.endpoint.address.text()},
-                                    {"port", b.endpoint.port},
                                     {"weight", b.weight},
                                     {"share", total ? static_cast<double>(b.weight) / total : 0.0},
                                     {"connections", c.connections},
@@ -157,9 +181,11 @@ public:
                                     {"active", active(b.id)},
                                     {"to_backend", counter_json(c.to_backend)},
                                     {"to_client", counter_json(c.to_client)}});
+                if (b.endpoint.port)
+                    backends.back()["port"] = b.endpoint.port;
             }
-            out["service"].push_back({{"address", s.endpoint.address.text()},
-                                      {"port", s.endpoint.port},
+            out["service"].push_back({{"address", s.address.text()},
+                                      {"port", s.ports.to_json()},
                                       {"protocol", protocol_text(s.protocol)},
                                       {"backends", std::move(backends)}});
         }
@@ -220,6 +246,10 @@ private:
                     return r;
                 hosts_.insert(host);
             }
+        const bool many = has_many_ports(wanted);
+        if (many)
+            if (auto r = many_ports_.put(0, 1); !r)
+                return r;
         if (auto r = bring_owners(wanted); !r)
             return r;
         std::set<std::string> names;
@@ -228,9 +258,14 @@ private:
             if (auto r = bring_service(s); !r)
                 return std::move(r).context("service " + s.name());
         }
-        for (const auto &s : std::vector<Service>(in_force_))
+        const std::vector<Service> before = in_force_;
+        for (const auto &s : before)
             if (!names.contains(s.name()))
                 remove_service(s);
+        if (in_force_.size() != before.size()) // one that has gone may have had another's ports
+            for (const auto &s : in_force_)
+                if (auto r = put_ports(s, indexes_.at(s.name())); !r)
+                    return std::move(r).context("service " + s.name());
         for (auto it = hosts_.begin(); it != hosts_.end();) {
             if (!hosts.contains(*it)) {
                 services_.erase(*it);
@@ -239,8 +274,10 @@ private:
                 ++it;
             }
         }
-        in_force_ = wanted; // in that order
-        return Unit{};
+        in_force_ = wanted;                // in that order
+        if (many || !past_owners_.empty()) // which may keep the client's port
+            return Unit{};
+        return many_ports_.put(0, 0);
     }
 
     // Those of backends that go stay for a time, for what they have yet to answer.
@@ -300,17 +337,41 @@ private:
             *old = s;
             return Unit{};
         }
-        if (auto r = services_.put(key_of(s), {index}); !r)
-            return r;
         indexes_[s.name()] = index;
         in_force_.push_back(s);
+        return put_ports(s, index);
+    }
+
+    // What is half put is taken away again by who brings the maps back.
+    Result<> put_ports(const Service &s, __u32 index)
+    {
+        for (const auto &range : s.ports.ranges()) {
+            if (range.is_one()) {
+                if (auto r = services_.put(key_of(s, range.first), {index}); !r)
+                    return r;
+                continue;
+            }
+            for (const auto &prefix : prefixes_of(range))
+                if (auto r = ranges_.put(range_key(s, prefix), {index}); !r)
+                    return r;
+        }
         return Unit{};
     }
 
     void remove_service(const Service &s)
     {
-        services_.erase(key_of(s));
         const __u32 index = indexes_.at(s.name());
+        const auto erase = [&](auto &map, const auto &key) {
+            if (const auto has = map.get(key); has && has->index == index)
+                map.erase(key); // else it is another's by now
+        };
+        for (const auto &range : s.ports.ranges()) {
+            if (range.is_one())
+                erase(services_, key_of(s, range.first));
+            else
+                for (const auto &prefix : prefixes_of(range))
+                    erase(ranges_, range_key(s, prefix));
+        }
         bpf_map_delete_elem(slots_, &index);
         indexes_.erase(s.name());
         std::erase_if(in_force_, [&](const Service &other) { return other.name() == s.name(); });
@@ -355,6 +416,8 @@ private:
     Skeleton skel_;
     Counters counters_;
     ServiceMap services_;
+    RangeMap ranges_;
+    FlagMap many_ports_;
     OwnerMap owner_map_;
     int slots_; // the outer map
     Connections connections_;
@@ -401,6 +464,12 @@ Result<std::unique_ptr<FastPath>> load(bpf::MapSet &maps, const json &section, c
     auto services = ServiceMap::bind(maps, "elb_services");
     if (!services)
         return services.error();
+    auto ranges = RangeMap::bind(maps, "elb_ranges");
+    if (!ranges)
+        return ranges.error();
+    auto many_ports = FlagMap::bind(maps, "elb_many_ports");
+    if (!many_ports)
+        return many_ports.error();
     auto owners = OwnerMap::bind(maps, "elb_owners");
     if (!owners)
         return owners.error();
@@ -410,8 +479,9 @@ Result<std::unique_ptr<FastPath>> load(bpf::MapSet &maps, const json &section, c
     auto slots = maps.fd("elb_slots");
     if (!slots)
         return slots.error();
-    auto fast_path = std::make_unique<ElbFastPath>(*std::move(skel), *counters, *services, *owners,
-                                                   *slots, *std::move(connections_known));
+    auto fast_path =
+        std::make_unique<ElbFastPath>(*std::move(skel), *counters, *services, *ranges, *many_ports,
+                                      *owners, *slots, *std::move(connections_known));
     fast_path->adopt(running);
     if (auto r = fast_path->apply(section); !r)
         return r.error();
@@ -423,8 +493,9 @@ std::vector<Destination> services_rewritten(const json &section)
 {
     std::vector<Destination> out;
     for (const auto &s : services_of(section))
-        out.push_back({Prefix{s.endpoint.address, s.endpoint.address.is_v4() ? 32U : 128U},
-                       s.protocol, s.endpoint.port, s.endpoint.port, "service " + s.name(), ""});
+        for (const auto &range : s.ports.ranges())
+            out.push_back({Prefix{s.address, s.address.is_v4() ? 32U : 128U}, s.protocol,
+                           range.first, range.last, "service " + s.name(), ""});
     return out;
 }
 

@@ -59,6 +59,44 @@ Result<> check_tables(const json &level, const std::string &where, HealthLevel k
     return Unit{};
 }
 
+// A backend that keeps the client's port has none of its own to be asked at.
+Result<> check_ports(const Backend &backend, const HealthSettings &health,
+                     const FeedbackSettings &feedback, const std::string &where)
+{
+    using Type = HealthSettings::Type;
+    if (backend.endpoint.port)
+        return Unit{};
+    if (health.type != Type::none && health.type != Type::script && !health.port)
+        return bad_input(
+            "backend " + backend.endpoint.text() +
+                " has no port of its own: say which one to check, health = { port = … }",
+            where);
+    for (const auto &i : feedback.indices)
+        if (!i.is_snmp() && !i.port)
+            return bad_input("backend " + backend.endpoint.text() +
+                                 " has no port of its own: say at which one to ask for index " +
+                                 i.name + ", port = …",
+                             where);
+    return Unit{};
+}
+
+// Services that would have the same packets.
+Result<> check_clashes(const std::vector<Service> &services, const Service &added,
+                       const std::string &where)
+{
+    for (const auto &s : services) {
+        if (s.protocol != added.protocol || s.address != added.address)
+            continue;
+        if (const auto range = added.ports.clash(s.ports))
+            return bad_input("port " + range->text() + " of service " + added.name() +
+                                 " is one of service " + s.name() +
+                                 " too: a port may be in one range, and by itself in another "
+                                 "service, which goes before",
+                             where + "/port");
+    }
+    return Unit{};
+}
+
 // Each table by itself, and all that count for a backend together.
 Result<> check_watching(const json &item, const json &section, const Service &service,
                         const std::string &where)
@@ -74,10 +112,14 @@ Result<> check_watching(const json &item, const json &section, const Service &se
             return std::vector{section.value(key, json()), item.value(key, json()),
                                own.value(key, json())};
         };
-        if (auto r = health_of(tables("health"), at); !r)
-            return r.error();
-        if (auto r = feedback_of(tables("feedback"), at); !r)
-            return r.error();
+        const auto health = health_of(tables("health"), at);
+        if (!health)
+            return health.error();
+        const auto feedback = feedback_of(tables("feedback"), at);
+        if (!feedback)
+            return feedback.error();
+        if (auto r = check_ports(service.backends[i], *health, *feedback, at); !r)
+            return r;
     }
     return Unit{};
 }
@@ -112,7 +154,7 @@ Result<json> check_section(const json &section, const json &running)
                          "/service");
     std::vector<Service> services;
     std::set<std::string> names;
-    std::size_t backends = 0;
+    std::size_t backends = 0, ports = 0;
     for (const auto &item : items) {
         const std::string where = "/service/" + std::to_string(services.size());
         auto service = read_service(item, where);
@@ -120,7 +162,14 @@ Result<json> check_section(const json &section, const json &running)
             return service.error();
         if (!names.insert(service->name()).second)
             return bad_input("this service stands twice: " + service->name(), where);
+        if (auto r = check_clashes(services, *service, where); !r)
+            return r.error();
         backends += service->backends.size();
+        ports += service->ports.ranges().size();
+        if (ports > ELB_MAX_PORTS)
+            return bad_input("the services have more ports and ranges than the " +
+                                 std::to_string(ELB_MAX_PORTS) + " that elb holds",
+                             where);
         if (backends > ELB_MAX_BACKENDS)
             return bad_input("there are more backends than the " +
                                  std::to_string(ELB_MAX_BACKENDS) + " that elb holds",

@@ -4,7 +4,8 @@
 //    "service": [{"address": "192.0.2.10", "port": 80, "protocol": "tcp", "health": {…}, …,
 //                 "backends": [{"id": 0, "address": "10.0.2.11", "port": 80, "weight": 2,
 //                               "backup": true, "health": {…}, "feedback": {…}}, …]}]}
-// "backup", "health" and "feedback" may be missing; the tables are as they were given.
+// A service's port may be "8000-8999", "80,443" or "all". A backend's port, "backup", "health" and
+// "feedback" may be missing; the tables are as they were given.
 #pragma once
 
 #include <string>
@@ -12,6 +13,7 @@
 
 #include "vnfs/elb/feedback/settings.hpp"
 #include "vnfs/elb/health/settings.hpp"
+#include "vnfs/elb/ports.hpp"
 #include "vnfs/elb/slots.hpp"
 #include "vnfs/vnf.hpp"
 
@@ -19,7 +21,7 @@ namespace evnf::elb
 {
 
 struct Backend {
-    Endpoint endpoint;
+    Endpoint endpoint; // without a port: that which the client asked for
     unsigned weight = 1;
     std::uint16_t id = 0;   // index into elb_backend_counters
     unsigned effective = 0; // of new connections, see monitor/weigh.hpp
@@ -27,11 +29,12 @@ struct Backend {
 };
 
 struct Service {
-    Endpoint endpoint;
+    Address address;
+    Ports ports;
     std::uint8_t protocol = 0;
     std::vector<Backend> backends;
 
-    // "tcp 192.0.2.10:80", which names it.
+    // "tcp 192.0.2.10:80" or "udp 192.0.2.10:8000-8999", which names it.
     [[nodiscard]] std::string name() const;
     friend bool operator==(const Service &, const Service &) = default;
 };

@@ -93,8 +93,9 @@ std::vector<std::string> diff_sections(const json &from, const json &to)
         const auto old = before.find(name);
         if (old == before.end())
             out.push_back("+ elb service " + name);
-        diff_backends(old == before.end() ? Service{service.endpoint, service.protocol, {}}
-                                          : old->second,
+        diff_backends(old == before.end()
+                          ? Service{service.address, service.ports, service.protocol, {}}
+                          : old->second,
                       service, out);
     }
     diff_watching(from, to, "elb", out);

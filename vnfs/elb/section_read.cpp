@@ -29,7 +29,7 @@ Result<Backend> read_backend(const json &table, const Service &service, const st
                              "a backend");
         !r)
         return r.error();
-    auto endpoint = reader.endpoint();
+    auto endpoint = reader.endpoint(service.ports.one().value_or(0));
     if (!endpoint)
         return endpoint.error();
     auto weight = reader.number("weight", 0, max_weight, 1);
@@ -37,18 +37,18 @@ Result<Backend> read_backend(const json &table, const Service &service, const st
         return weight.error();
     if (auto backup = reader.flag("backup", false); !backup)
         return backup.error();
-    if (endpoint->address.family() != service.endpoint.address.family())
+    if (endpoint->address.family() != service.address.family())
         return bad_input("backend " + endpoint->text() + " and service " + service.name() +
                              " are not of one IP version",
                          where + "/address");
-    if (*endpoint == service.endpoint)
+    if (endpoint->address == service.address &&
+        (!endpoint->port || service.ports.contains(endpoint->port)))
         return bad_input("the backend is the service itself: " + endpoint->text(), where);
-    if (service.protocol == IPPROTO_SCTP && endpoint->port != service.endpoint.port)
+    if (service.protocol == IPPROTO_SCTP && endpoint->port && endpoint->port != service.ports.one())
         return bad_input("backend " + endpoint->text() + " has another port than " +
                              service.name() +
                              ", and SCTP's checksum covers ports, which elb does not make anew: "
-                             "let the backend listen on port " +
-                             std::to_string(service.endpoint.port),
+                             "leave the backend's port out, and let it listen on the service's",
                          where + "/port");
     return Backend{*endpoint, *weight, 0, *weight * weight_scale};
 }
@@ -60,16 +60,21 @@ Result<Service> read_service(const json &table, const std::string &where)
                              "a service");
         !r)
         return r.error();
-    auto endpoint = reader.endpoint();
-    if (!endpoint)
-        return endpoint.error();
+    auto address = reader.address();
+    if (!address)
+        return address.error();
+    if (!reader.has("port"))
+        return bad_input("a port is missing", where);
+    auto ports = Ports::read(table["port"], where + "/port");
+    if (!ports)
+        return ports.error();
     auto protocol = reader.text("protocol");
     if (!protocol)
         return protocol.error();
     if (*protocol != "tcp" && *protocol != "udp" && *protocol != "sctp")
         return bad_input(in_quotes(*protocol) + " cannot be balanced: tcp, udp or sctp",
                          where + "/protocol", 0, protocol->size());
-    Service s{*endpoint, *parse_protocol(*protocol), {}};
+    Service s{*address, *std::move(ports), *parse_protocol(*protocol), {}};
     const json backends = table.value("backends", json::array());
     if (!backends.is_array())
         return bad_input("backends are an array of tables", where + "/backends");
@@ -88,10 +93,9 @@ Result<Service> read_service(const json &table, const std::string &where)
 
 json to_json(const Backend &b, const json &given)
 {
-    json out{{"id", b.id},
-             {"address", b.endpoint.address.text()},
-             {"port", b.endpoint.port},
-             {"weight", b.weight}};
+    json out{{"id", b.id}, {"address", b.endpoint.address.text()}, {"weight", b.weight}};
+    if (b.endpoint.port)
+        out["port"] = b.endpoint.port;
     copy_keys(given, out, {"backup", "health", "feedback"});
     return out;
 }
@@ -101,8 +105,8 @@ json to_json(const Service &s, const json &given)
     json backends = json::array();
     for (std::size_t i = 0; i < s.backends.size(); ++i)
         backends.push_back(to_json(s.backends[i], given["backends"][i]));
-    json out{{"address", s.endpoint.address.text()},
-             {"port", s.endpoint.port},
+    json out{{"address", s.address.text()},
+             {"port", s.ports.to_json()},
              {"protocol", protocol_text(s.protocol)},
              {"backends", std::move(backends)}};
     copy_keys(given, out, {"health", "feedback"});
@@ -111,7 +115,8 @@ json to_json(const Service &s, const json &given)
 
 std::string Service::name() const
 {
-    return protocol_text(protocol) + " " + endpoint.text();
+    const std::string host = address.is_v4() ? address.text() : "[" + address.text() + "]";
+    return protocol_text(protocol) + " " + host + ":" + ports.text();
 }
 
 std::vector<Service> services_of(const json &section)

@@ -30,10 +30,10 @@ Result<std::string> service_name(const std::string &protocol, const std::string 
     auto number = parse_protocol(protocol);
     if (!number)
         return number.error();
-    auto e = Endpoint::parse(endpoint);
-    if (!e)
-        return e.error();
-    return Service{*e, *number, {}}.name();
+    auto where = parse_service(endpoint);
+    if (!where)
+        return where.error();
+    return Service{where->first, where->second, *number, {}}.name();
 }
 
 Result<Edit> add_service(const json &section, const Request &request)
@@ -104,15 +104,18 @@ Result<Found> find_backend(const json &section, const Request &request)
     auto name = service_name(request.words.at(0), request.words.at(1));
     if (!name)
         return name.error();
-    auto endpoint = Endpoint::parse(request.words.at(2));
+    auto endpoint = parse_backend(request.words.at(2));
     if (!endpoint)
         return endpoint.error();
-    Found f{0, 0, *name, endpoint->text()};
+    Found f{0, 0, *name, {}};
     for (const auto &service : services_of(section)) {
         if (service.name() != *name) {
             ++f.service;
             continue;
         }
+        if (!endpoint->port)
+            endpoint->port = service.ports.one().value_or(0);
+        f.backend_name = endpoint->text();
         for (const auto &b : service.backends) {
             if (b.endpoint == *endpoint)
                 return f;

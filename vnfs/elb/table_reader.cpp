@@ -120,7 +120,7 @@ Result<std::optional<std::uint16_t>> TableReader::port() const
     return std::optional(static_cast<std::uint16_t>(*n));
 }
 
-Result<Endpoint> TableReader::endpoint() const
+Result<Address> TableReader::address() const
 {
     auto host = text("address");
     if (!host)
@@ -128,10 +128,18 @@ Result<Endpoint> TableReader::endpoint() const
     auto address = Address::parse(*host);
     if (!address)
         return bad_input(address.error().what, at("address"), 0, host->size());
-    auto port = number("port", 1, 65535);
-    if (!port)
-        return port.error();
-    return Endpoint{*address, static_cast<std::uint16_t>(*port)};
+    return *address;
+}
+
+Result<Endpoint> TableReader::endpoint(std::uint16_t otherwise) const
+{
+    auto host = address();
+    if (!host)
+        return host.error();
+    auto own = port();
+    if (!own)
+        return own.error();
+    return Endpoint{*host, own->value_or(otherwise)};
 }
 
 } // namespace evnf::elb

@@ -40,8 +40,9 @@ public:
     Result<std::string> word(const std::string &key, const std::vector<std::string> &words,
                              const std::string &otherwise) const;
     Result<std::optional<std::uint16_t>> port() const;
-    // Of "address" and "port", which must be there.
-    Result<Endpoint> endpoint() const;
+    Result<Address> address() const;
+    // Of "address" and "port"; the port may be left out.
+    Result<Endpoint> endpoint(std::uint16_t otherwise) const;
 
 private:
     const json &table_;

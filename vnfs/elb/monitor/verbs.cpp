@@ -75,13 +75,15 @@ Result<BackendKey> Weights::find(const Request &request) const
     auto protocol = parse_protocol(request.words.at(0));
     if (!protocol)
         return protocol.error();
-    auto service = Endpoint::parse(request.words.at(1));
+    auto service = parse_service(request.words.at(1));
     if (!service)
         return service.error();
-    auto backend = Endpoint::parse(request.words.at(2));
+    auto backend = parse_backend(request.words.at(2));
     if (!backend)
         return backend.error();
-    const std::string name = Service{*service, *protocol, {}}.name();
+    const std::string name = Service{service->first, service->second, *protocol, {}}.name();
+    if (!backend->port)
+        backend->port = service->second.one().value_or(0);
     for (const auto &s : watched_) {
         if (s.name != name)
             continue;
