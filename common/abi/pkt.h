@@ -70,9 +70,10 @@ struct pkt {
 
     __u32 l3_end; /* first byte after the IP datagram; the rest of the frame is padding */
     __u16 l3_off;
-    __u16 l4_off; /* valid for all but PKT_L4_BAD and PKT_L4_UNREAD; of a later fragment: its data */
-    __u8 l4;      /* enum pkt_l4 */
-    __u8 frag;    /* enum pkt_frag */
+    __u16
+        l4_off; /* valid for all but PKT_L4_BAD and PKT_L4_UNREAD; of a later fragment: its data */
+    __u8 l4;    /* enum pkt_l4 */
+    __u8 frag;  /* enum pkt_frag */
 
     __u8 tcp_flags; /* byte 13 of the TCP header (RFC 9293); zero if not TCP */
     __u8 icmp_type; /* zero, as the code, if not PKT_L4_ICMP */
