@@ -135,6 +135,7 @@ __noinline __u32 place(__u32 service, struct elb_opening *known, struct elb_targ
         if (known && !known->flags && known->port == t->port && same_addr(&known->addr, &t->addr) &&
             !opening_is_stale(known))
             return NEXT;
+        count_moved(known, t->backend);
         s->opening.addr = t->addr;
         s->opening.port = t->port;
         s->opening.rewrite = ELB_TO_BACKEND;
