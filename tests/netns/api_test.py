@@ -265,10 +265,11 @@ class ApiTest(LabCase):
                          ["add", "del", "list", "replace", "import", "export"])
         self.assertEqual(complete("efw", "rule", "d"), ["del"])
         self.assertEqual(complete("e"), ["efw", "elb"])
-        self.assertEqual(complete("elb", ""), ["service", "backend", "stats", "conn", "health",
-                                               "feedback"])
+        self.assertEqual(complete("elb", ""), ["service", "backend", "stats", "conn", "import",
+                                               "health", "feedback"])
         self.assertEqual(complete("elb", "conn", ""), ["list", "show", "flush"])
         self.assertEqual(complete("elb", "health", ""), ["show", "set", "clear"])
+        self.assertIn("--apply", complete("elb", "import", "--"))
         self.assertEqual(complete("chain", ""),
                          ["show", "plan", "set", "del", "rollback", "history", "check"])
         self.assertIn("--request", complete("chain", "set", "--"))

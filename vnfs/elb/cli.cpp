@@ -4,6 +4,7 @@
 
 #include "base/text.hpp"
 #include "vnfs/elb/cli_conns.hpp"
+#include "vnfs/elb/cli_import.hpp"
 #include "vnfs/elb/cli_words.hpp"
 
 namespace evnf::elb
@@ -141,6 +142,7 @@ void add_verbs(CLI::App &app, Context &context)
     add_verb(backend, context, "del", "Remove a backend", true, false, backend_del);
     add_list_verbs(elb, service, backend, context);
     add_conn_verbs(*elb, context);
+    add_import_verb(*elb, context);
     add_watching_verbs(elb, backend, context);
 }
 

@@ -8,6 +8,8 @@
  *        │ no
  *   a service's address? ── no ──> next, untouched
  *        │ yes
+ *   under way with a socket of this host? ── yes ──> next, untouched
+ *        │ no
  *   hash -> slot -> backend -> elb_openings ───────────────────> rewrite -> next
  *
  * DNAT towards the backend, and the reverse on the way back; the same stage does
@@ -15,6 +17,7 @@
  * slots, so changing weights or removing a backend moves none of them.
  */
 #include "vnfs/elb/icmp.h"
+#include "vnfs/elb/local.h"
 
 struct {
     __uint(type, BPF_MAP_TYPE_HASH);
@@ -246,6 +249,8 @@ STAGE(elb)
         return rewrite(ctx, p, &t);
     }
 
+    if (!opening && p->flow.proto == IPPROTO_TCP && !opens(p) && is_connection_here(ctx))
+        return NEXT;
     reason = place(service->index, opening, &t);
     return reason == NEXT ? rewrite(ctx, p, &t) : reason;
 }
