@@ -164,7 +164,8 @@ TEST_CASE("what counts of defaults")
     const std::string check = "defaults\n option httpchk GET /a\n http-check expect string yes\n"
                               "listen x\n bind 192.0.2.1:80\n server a 10.0.0.1:80 check\n";
     CHECK(imported(check).services[0]["health"]["body"] == "yes");
-    CHECK_FALSE(imported(check + " http-check send uri /b\n").services[0]["health"].contains("body"));
+    CHECK_FALSE(
+        imported(check + " http-check send uri /b\n").services[0]["health"].contains("body"));
     CHECK(imported(check + " option tcp-check\n").services[0]["health"]["type"] == "tcp");
     CHECK(imported(check + " no option httpchk\n").services[0]["health"]["type"] == "tcp");
 }
@@ -181,15 +182,16 @@ TEST_CASE("checks by HTTP")
     h = service(" option httpchk HEAD /up HTTP/1.1\\r\\nHost:\\ www.test\n" + one)["health"];
     CHECK(h["method"] == "HEAD");
     CHECK(h["host"] == "www.test");
-    h = service(" option httpchk\n http-check send meth GET uri '/a%20b' ver HTTP/1.1 hdr host w\n"
-                " http-check expect rstring ^up\n server a 10.0.0.1:80 check check-ssl verify none\n")
-            ["health"];
+    h = service(
+        " option httpchk\n http-check send meth GET uri '/a%20b' ver HTTP/1.1 hdr host w\n"
+        " http-check expect rstring ^up\n server a 10.0.0.1:80 check check-ssl verify none\n")
+        ["health"];
     CHECK(h["type"] == "https");
     CHECK(h["verify"] == false);
     CHECK(h["body_regex"] == "^up");
     CHECK(h["status"] == "100-599");
-    CHECK(service(" option httpchk\n http-check expect status 200,301-302\n" + one)["health"]
-                 ["status"] == json{"200", "301-302"});
+    CHECK(service(" option httpchk\n http-check expect status 200,301-302\n" +
+                  one)["health"]["status"] == json{"200", "301-302"});
     for (const auto *bad :
          {" option httpchk PUT /\n", " option httpchk\n http-check expect ! status 500\n",
           " option httpchk\n http-check expect rstatus ^2\n",
@@ -211,18 +213,34 @@ TEST_CASE("servers")
     CHECK(service(" server a 10.0.0.1\n")["backends"][0]["port"] == 80);
     CHECK(service(" server a 10.0.0.1:+1000\n")["backends"][0]["port"] == 1080);
     CHECK(service(" server a 10.0.0.1:-1\n")["backends"][0]["port"] == 79);
-    CHECK(service(" server a ipv4@10.0.0.1:81 source 0.0.0.0 usesrc clientip check\n")["backends"][0]
-                 ["port"] == 81);
-    CHECK(service(" server a 10.0.0.1:80 agent-check agent-port 9707 agent-inter 5s\n")["backends"]
-                 [0]["feedback"] ==
-          json::parse(R"({"interval": 5.0, "indices": [{"tcp": 9707}]})"));
-    for (const auto *bad :
-         {"a db:80", "a [fd00::1]:80", "a 127.0.0.1:80", "a 192.0.2.1:80", "a 10.0.0.1:-80",
-          "a 10.0.0.1:1-2", "a unix@/run/x", "a /run/x", "a *:80", "a 10.0.0.1:80 ssl",
-          "a 10.0.0.1:80 weight 257", "a 10.0.0.1:80 weight", "a 10.0.0.1:80 check addr 10.0.0.9",
-          "a 10.0.0.1:80 agent-check", "a 10.0.0.1:80 check check-ssl", "a 10.0.0.1:80 no-such x",
-          "a 10.0.0.1:80 track x/y", "a 10.0.0.1:80 inter 1y", "a", "a 10.0.0.1:80\n server b "
-          "10.0.0.1:80"}) {
+    CHECK(service(" server a ipv4@10.0.0.1:81 source 0.0.0.0 usesrc clientip check\n")["backends"]
+                                                                                      [0]["port"] ==
+          81);
+    CHECK(
+        service(" server a 10.0.0.1:80 agent-check agent-port 9707 agent-inter 5s\n")["backends"][0]
+                                                                                     ["feedback"] ==
+        json::parse(R"({"interval": 5.0, "indices": [{"tcp": 9707}]})"));
+    for (const auto *bad : {"a db:80",
+                            "a [fd00::1]:80",
+                            "a 127.0.0.1:80",
+                            "a 192.0.2.1:80",
+                            "a 10.0.0.1:-80",
+                            "a 10.0.0.1:1-2",
+                            "a unix@/run/x",
+                            "a /run/x",
+                            "a *:80",
+                            "a 10.0.0.1:80 ssl",
+                            "a 10.0.0.1:80 weight 257",
+                            "a 10.0.0.1:80 weight",
+                            "a 10.0.0.1:80 check addr 10.0.0.9",
+                            "a 10.0.0.1:80 agent-check",
+                            "a 10.0.0.1:80 check check-ssl",
+                            "a 10.0.0.1:80 no-such x",
+                            "a 10.0.0.1:80 track x/y",
+                            "a 10.0.0.1:80 inter 1y",
+                            "a",
+                            "a 10.0.0.1:80\n server b "
+                            "10.0.0.1:80"}) {
         INFO(bad);
         refused(std::string(" server ") + bad + "\n");
     }
@@ -283,10 +301,18 @@ TEST_CASE("no text makes anything but services, refusals or an error")
         for (unsigned n = 1 + dice() % 8; n > 0; --n) {
             const auto where = dice() % text.size();
             switch (dice() % 4) {
-            case 0: text.erase(where, 1 + dice() % 40); break;
-            case 1: text.insert(where, 1, alphabet[dice() % alphabet.size()]); break;
-            case 2: text[where] = static_cast<char>(dice()); break;
-            case 3: text.insert(where, text.substr(dice() % text.size(), dice() % 60)); break;
+            case 0:
+                text.erase(where, 1 + dice() % 40);
+                break;
+            case 1:
+                text.insert(where, 1, alphabet[dice() % alphabet.size()]);
+                break;
+            case 2:
+                text[where] = static_cast<char>(dice());
+                break;
+            case 3:
+                text.insert(where, text.substr(dice() % text.size(), dice() % 60));
+                break;
             }
             if (text.empty())
                 text = "\n";
