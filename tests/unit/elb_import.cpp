@@ -28,7 +28,7 @@ haproxy::Import imported(const std::string &text, const std::vector<std::string>
     std::vector<Address> list;
     for (const auto &a : addresses)
         list.push_back(*Address::parse(a));
-    auto r = haproxy::import(text, "haproxy.cfg", list);
+    auto r = haproxy::import_services(text, "haproxy.cfg", list);
     INFO((r ? "" : r.error().what));
     REQUIRE(r);
     // What it makes is always good as far as one file can say.
@@ -41,7 +41,7 @@ haproxy::Import imported(const std::string &text, const std::vector<std::string>
 
 std::string failure(const std::string &text)
 {
-    auto r = haproxy::import(text, "haproxy.cfg", {});
+    auto r = haproxy::import_services(text, "haproxy.cfg", {});
     REQUIRE_FALSE(r);
     return r.error().what;
 }
@@ -317,7 +317,7 @@ TEST_CASE("no text makes anything but services, refusals or an error")
             if (text.empty())
                 text = "\n";
         }
-        const auto r = haproxy::import(text, "x", {*Address::parse("192.0.2.99")});
+        const auto r = haproxy::import_services(text, "x", {*Address::parse("192.0.2.99")});
         if (!r) {
             CHECK(r.error().what.starts_with("x:"));
             continue;

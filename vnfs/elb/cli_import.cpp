@@ -139,7 +139,7 @@ void import_file(Context &context, const ImportWords &given)
             return context.fail(address.error());
         addresses.push_back(*address);
     }
-    auto taken = haproxy::import(text, given.path, addresses);
+    auto taken = haproxy::import_services(text, given.path, addresses);
     if (!taken)
         return context.fail(taken.error());
     const json out{{"services", taken->services},

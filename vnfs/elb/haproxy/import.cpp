@@ -234,8 +234,8 @@ private:
 
 } // namespace
 
-Result<Import> import(const std::string &text, const std::string &name,
-                      const std::vector<Address> &addresses)
+Result<Import> import_services(const std::string &text, const std::string &name,
+                               const std::vector<Address> &addresses)
 {
     auto proxies = read_proxies(text, name);
     if (!proxies)

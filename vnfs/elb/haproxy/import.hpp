@@ -26,7 +26,7 @@ struct Import {
 
 // `name` is for errors, which say name:line:column. `addresses` are those that a bind to all
 // is for.
-Result<Import> import(const std::string &text, const std::string &name,
-                      const std::vector<Address> &addresses);
+Result<Import> import_services(const std::string &text, const std::string &name,
+                               const std::vector<Address> &addresses);
 
 } // namespace evnf::elb::haproxy
