@@ -93,6 +93,12 @@ class ElbOperatorTest(TalkCase):
         self.assertEqual(self.lab.evnf("elb", "service", "list").stdout.splitlines()[1].split()[:5],
                          ["tcp", f"{VIP}:7000", "2", "2", "41"])
 
+    def test_without_a_chain(self):
+        self.lab.evnf("chain", "set", "in", "in(cli0) -> out")
+        self.lab.evnf("chain", "set", "back", "in(srv1, srv2) -> out")
+        for verb in (("service", "list"), ("backend", "list"), ("stats",)):
+            self.assertIn(f"tcp {VIP}:7000", self.lab.evnf("elb", *verb).stdout)
+
     def test_a_connection_that_moves_while_it_opens(self):
         waiting = self.piped(self.lab.client, "talk")
         waiting.stdin.write(f"open 1 {VIP} 7200\n")

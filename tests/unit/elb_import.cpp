@@ -23,12 +23,13 @@ std::string file(const std::string &name)
     return {std::istreambuf_iterator<char>(in), {}};
 }
 
-haproxy::Import imported(const std::string &text, const std::vector<std::string> &addresses = {})
+haproxy::Import imported(const std::string &text, const std::vector<std::string> &addresses = {},
+                         bool unlimited = false)
 {
-    std::vector<Address> list;
+    haproxy::ImportOptions options{.unlimited = unlimited};
     for (const auto &a : addresses)
-        list.push_back(*Address::parse(a));
-    auto r = haproxy::import_services(text, "haproxy.cfg", list);
+        options.addresses.push_back(*Address::parse(a));
+    auto r = haproxy::import_services(text, "haproxy.cfg", options);
     INFO((r ? "" : r.error().what));
     REQUIRE(r);
     // What it makes is always good as far as one file can say.
@@ -95,7 +96,8 @@ TEST_CASE("a whole configuration: what is taken, what stays and why")
               "11:5 frontend web: mode http: elb balances connections of TCP as they are",
               "47:36 frontend mail: ssl: elb does not decrypt",
               "66:5 listen sql: balance leastconn: elb places connections by the servers' weights",
-              "68:37 listen sql: maxconn: elb has no limits or queues of its own for a server",
+              "68:37 listen sql: maxconn: elb has no limits or queues of its own for a server; "
+              "--unlimited leaves them out",
               "69:16 listen sql: 'db2.example.org' is no address; elb asks no name server",
               "67:12 listen sql: mysql-check: elb has no such check; a script can make it",
               "78:5 listen guarded: tcp-request: elb has no rules on connections; efw has some",
@@ -133,6 +135,26 @@ TEST_CASE("a bind to all addresses asks which")
     const auto i = imported(all, {"192.0.2.1", "192.0.2.2"});
     CHECK(names(i) == std::vector<std::string>{"192.0.2.1:80", "192.0.2.2:80"});
     CHECK(i.findings.refused.size() == 1); // that of IPv6
+}
+
+TEST_CASE("databases with a leader, as their cluster manager says it")
+{
+    const auto left = imported(file("leader.cfg"), {"192.0.2.1"});
+    CHECK(left.services.empty());
+    CHECK(left.findings.refused.size() == 3);
+    const auto i = imported(file("leader.cfg"), {"192.0.2.1"}, true);
+    CHECK(names(i) == std::vector<std::string>{"192.0.2.1:5000"});
+    CHECK(i.services[0] == json::parse(R"({"address": "192.0.2.1", "port": 5000, "protocol": "tcp",
+  "health": {"type": "http", "method": "OPTIONS", "path": "/leader", "status": ["200"], "port": 8008,
+             "interval": 3.0, "timeout": 3.0, "rise": 2, "fall": 3, "on_down": "reset"},
+  "backends": [{"address": "10.0.11.2", "port": 5432, "weight": 1},
+               {"address": "10.0.12.2", "port": 5432, "weight": 1},
+               {"address": "10.0.13.2", "port": 5432, "weight": 1}]})"));
+    CHECK(lines(i.findings.different)[0] ==
+          "3:5 listen leader: connections are not limited; [elb] connections bounds those of all "
+          "services");
+    CHECK(lines(i.findings.different).back() ==
+          "21:31 listen leader: maxconn: the server has no limit");
 }
 
 TEST_CASE("what counts of defaults")
@@ -317,7 +339,7 @@ TEST_CASE("no text makes anything but services, refusals or an error")
             if (text.empty())
                 text = "\n";
         }
-        const auto r = haproxy::import_services(text, "x", {*Address::parse("192.0.2.99")});
+        const auto r = haproxy::import_services(text, "x", {{*Address::parse("192.0.2.99")}});
         if (!r) {
             CHECK(r.error().what.starts_with("x:"));
             continue;

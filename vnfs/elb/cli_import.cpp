@@ -28,6 +28,7 @@ constexpr const char *help =
 struct ImportWords {
     std::string path;
     std::vector<std::string> addresses;
+    bool unlimited = false;
     bool apply = false;
 };
 
@@ -132,14 +133,14 @@ void import_file(Context &context, const ImportWords &given)
     const std::string text(std::istreambuf_iterator<char>(in), {});
     if (in.bad())
         return context.fail(sys_error("read " + given.path));
-    std::vector<Address> addresses;
+    haproxy::ImportOptions options{.unlimited = given.unlimited};
     for (const auto &a : given.addresses) {
         auto address = Address::parse(a);
         if (!address)
             return context.fail(address.error());
-        addresses.push_back(*address);
+        options.addresses.push_back(*address);
     }
-    auto taken = haproxy::import_services(text, given.path, addresses);
+    auto taken = haproxy::import_services(text, given.path, options);
     if (!taken)
         return context.fail(taken.error());
     const json out{{"services", taken->services},
@@ -162,6 +163,8 @@ void add_import_verb(CLI::App &elb, cli::Context &context)
     verb->add_option("--address", given->addresses,
                      "What a bind to all addresses is for; may be given more than once")
         ->expected(1);
+    verb->add_flag("--unlimited", given->unlimited,
+                   "Take servers without their maxconn, minconn and maxqueue");
     verb->add_flag("--apply", given->apply, "Put them in force");
     verb->footer(help);
     verb->callback([&context, given] { import_file(context, *given); });

@@ -42,6 +42,12 @@ std::string percent(const json &share)
     return out;
 }
 
+// If elb is in no chain, nothing is.
+bool is_counted(const json &backend)
+{
+    return backend.contains("connections");
+}
+
 // What is counted of one backend, or of all of a service.
 struct Counts {
     std::uint64_t connections = 0, established = 0, active = 0, moved = 0, client_resets = 0,
@@ -50,14 +56,14 @@ struct Counts {
 
     void add(const json &b)
     {
+        if (!is_counted(b))
+            return;
         connections += b["connections"].get<std::uint64_t>();
-        established += b.value("established", std::uint64_t{0}); // none if elb is in no chain
-        active += b.value("active", std::uint64_t{0});
-        moved += b.value("moved", std::uint64_t{0});
-        if (b.contains("resets")) {
-            client_resets += b["resets"]["by_client"].get<std::uint64_t>();
-            backend_resets += b["resets"]["by_backend"].get<std::uint64_t>();
-        }
+        established += b["established"].get<std::uint64_t>();
+        active += b["active"].get<std::uint64_t>();
+        moved += b["moved"].get<std::uint64_t>();
+        client_resets += b["resets"]["by_client"].get<std::uint64_t>();
+        backend_resets += b["resets"]["by_backend"].get<std::uint64_t>();
         to_packets += b["to_backend"]["packets"].get<std::uint64_t>();
         to_bytes += b["to_backend"]["bytes"].get<std::uint64_t>();
         from_packets += b["to_client"]["packets"].get<std::uint64_t>();
@@ -103,14 +109,16 @@ std::string backends_text(const json &section)
     Rows rows{{"SERVICE", "BACKEND", "STATE", "SINCE", "WEIGHT", "EFFECTIVE", "SHARE", "SLOTS",
                "CONNECTIONS", "ACTIVE", "LAST CHECK"}};
     for (const auto &s : section["service"])
-        for (const auto &b : s["backends"])
+        for (const auto &b : s["backends"]) {
+            const bool counted = is_counted(b);
             rows.push_back(
                 {service_text(s), endpoint_text(b) + (b.value("backup", false) ? " backup" : ""),
                  b.value("state", "-"), b.contains("since") ? span_text(b["since"]) : "-",
-                 b["weight"].dump(), effective(b), percent(b["share"]),
-                 std::to_string(b.value("slots", 0U)), b["connections"].dump(),
-                 std::to_string(b.value("active", std::uint64_t{0})),
+                 b["weight"].dump(), effective(b), counted ? percent(b["share"]) : "-",
+                 counted ? b["slots"].dump() : "-", counted ? b["connections"].dump() : "-",
+                 counted ? b["active"].dump() : "-",
                  b.contains("last") ? b["last"]["text"].get<std::string>() : "-"});
+        }
     return cli::table(rows);
 }
 

@@ -65,9 +65,9 @@ void check_server(const Proxy &pool, const Server &s, const Question &question, 
                         "disabled: its weight is 0, and would be " + std::to_string(s.weight));
 }
 
-Pool read_pool(const Proxy &p, Findings &findings)
+Pool read_pool(const Proxy &p, bool unlimited, Findings &findings)
 {
-    Pool out{read_servers(p, findings), read_question(p, findings)};
+    Pool out{read_servers(p, unlimited, findings), read_question(p, findings)};
     const auto backups = std::count_if(out.servers.begin(), out.servers.end(),
                                        [](const Server &s) { return s.backup; });
     for (const auto &s : out.servers) {
@@ -145,9 +145,9 @@ std::string make_service(const Endpoint &at, const Pool &pool, json &out)
 class Importer
 {
 public:
-    Importer(const std::vector<Proxy> &proxies, const std::vector<Address> &addresses)
+    Importer(const std::vector<Proxy> &proxies, const ImportOptions &options)
         : proxies_(proxies),
-          addresses_(addresses)
+          options_(options)
     {
     }
 
@@ -188,7 +188,7 @@ private:
                 pool && (pool == &front || check_mode(*pool, findings))) {
                 if (pool != &front)
                     check_directives(*pool, findings);
-                const Pool servers = read_pool(*pool, findings);
+                const Pool servers = read_pool(*pool, options_.unlimited, findings);
                 if (findings.refused.empty())
                     take_binds(front, servers, findings);
             }
@@ -205,7 +205,7 @@ private:
     {
         for (const auto &d : front.directives)
             if (d.line.word(0) == "bind")
-                for (const auto &at : read_bind(front, d.line, addresses_, findings))
+                for (const auto &at : read_bind(front, d.line, options_.addresses, findings))
                     take_endpoint(front, d.line, at, pool, findings);
     }
 
@@ -226,7 +226,7 @@ private:
     }
 
     const std::vector<Proxy> &proxies_;
-    const std::vector<Address> &addresses_;
+    const ImportOptions &options_;
     std::map<std::string, unsigned> taken_; // endpoints, and the line
     std::set<Place> told_;
     Import out_;
@@ -235,12 +235,12 @@ private:
 } // namespace
 
 Result<Import> import_services(const std::string &text, const std::string &name,
-                               const std::vector<Address> &addresses)
+                               const ImportOptions &options)
 {
     auto proxies = read_proxies(text, name);
     if (!proxies)
         return proxies.error();
-    return Importer(*proxies, addresses).run();
+    return Importer(*proxies, options).run();
 }
 
 } // namespace evnf::elb::haproxy

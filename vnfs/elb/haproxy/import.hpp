@@ -24,9 +24,13 @@ struct Import {
     Findings findings;           // refused: what stays with HAProxy
 };
 
-// `name` is for errors, which say name:line:column. `addresses` are those that a bind to all
-// is for.
+struct ImportOptions {
+    std::vector<Address> addresses; // what a bind to all is for
+    bool unlimited = false;         // take servers without their limits of connections
+};
+
+// `name` is for errors, which say name:line:column.
 Result<Import> import_services(const std::string &text, const std::string &name,
-                               const std::vector<Address> &addresses);
+                               const ImportOptions &options);
 
 } // namespace evnf::elb::haproxy

@@ -56,7 +56,6 @@ Parameter cannot(unsigned words, const char *why)
     return {words, [=](Server &, const std::string &) { return std::string(why); }};
 }
 
-const char *const limits = "elb has no limits or queues of its own for a server";
 const char *const encrypts = "elb does not encrypt";
 const char *const announces = "elb does not write into connections: the server already sees the "
                               "client's address";
@@ -122,9 +121,6 @@ const std::map<std::string, Parameter> &parameters()
         {"resolve-opts", {1, nothing}},
         {"resolve-net", {1, nothing}},
         {"resolvers", cannot(1, resolves)},
-        {"maxconn", cannot(1, limits)},
-        {"minconn", cannot(1, limits)},
-        {"maxqueue", cannot(1, limits)},
         {"ssl", cannot(0, encrypts)},
         {"send-proxy", cannot(0, announces)},
         {"send-proxy-v2", cannot(0, announces)},
@@ -141,6 +137,11 @@ const std::map<std::string, Parameter> &parameters()
         {"track", cannot(1, "elb checks each server by itself")},
     };
     return all;
+}
+
+bool is_limit(const std::string &word)
+{
+    return word == "maxconn" || word == "minconn" || word == "maxqueue";
 }
 
 // Settings whose difference is told, once taken.
@@ -164,7 +165,7 @@ unsigned words_of_source(const Line &line, std::size_t i)
 }
 
 void read_parameters(Server &server, const Proxy &proxy, const Line &line, std::size_t from,
-                     Findings &findings)
+                     bool unlimited, Findings &findings)
 {
     for (std::size_t i = from; i < line.words.size(); ++i) {
         const std::string &word = line.words[i].text;
@@ -175,6 +176,16 @@ void read_parameters(Server &server, const Proxy &proxy, const Line &line, std::
             continue;
         }
         if (word == "fastinter" || word == "downinter") {
+            ++i;
+            continue;
+        }
+        if (is_limit(word)) {
+            if (unlimited)
+                findings.differ(proxy.text(), line, i, word + ": the server has no limit");
+            else
+                findings.refuse(proxy.text(), line, i,
+                                word + ": elb has no limits or queues of its own for a server; "
+                                       "--unlimited leaves them out");
             ++i;
             continue;
         }
@@ -195,14 +206,14 @@ void read_parameters(Server &server, const Proxy &proxy, const Line &line, std::
 
 } // namespace
 
-std::vector<Server> read_servers(const Proxy &proxy, Findings &findings)
+std::vector<Server> read_servers(const Proxy &proxy, bool unlimited, Findings &findings)
 {
     std::vector<Server> out;
     Server defaults;
     for (const auto &d : proxy.directives) {
         const std::string &word = d.line.words[0].text;
         if (word == "default-server")
-            read_parameters(defaults, proxy, d.line, 1, findings);
+            read_parameters(defaults, proxy, d.line, 1, unlimited, findings);
         if (word == "server-template")
             findings.refuse(proxy.text(), d.line, 0, std::string(word) + ": " + resolves);
         if (word != "server")
@@ -220,7 +231,7 @@ std::vector<Server> read_servers(const Proxy &proxy, Findings &findings)
             findings.refuse(proxy.text(), d.line, 2, "a server has an address");
         else
             server.target = *target;
-        read_parameters(server, proxy, d.line, 3, findings);
+        read_parameters(server, proxy, d.line, 3, unlimited, findings);
         out.push_back(std::move(server));
     }
     return out;

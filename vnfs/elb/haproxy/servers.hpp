@@ -35,6 +35,7 @@ struct Server {
     double agent_inter = 2;
 };
 
-std::vector<Server> read_servers(const Proxy &proxy, Findings &findings);
+// `unlimited`: maxconn, minconn and maxqueue are left out rather than refused.
+std::vector<Server> read_servers(const Proxy &proxy, bool unlimited, Findings &findings);
 
 } // namespace evnf::elb::haproxy
