@@ -68,6 +68,10 @@ class ElbResetTest(TalkCase):
                 self.assertEqual(len(self.lab.evnf_json("elb", "conn", "list", "--service",
                                                          f"[{vip}]:7000" if ":" in vip else
                                                          f"{vip}:7000")), 40 - len(ours))
+                self.assertIn(f'evnf_elb_ended_connections_total{{instance="elb"}} {len(ours)}\n',
+                              self.lab.run(["curl", "-s", "--unix-socket",
+                                            self.lab.dir / f"run/{self.lab.name}.sock",
+                                            "http://evnf/metrics"]).stdout)
                 for i in range(1, 41):
                     answer = say("ask", i)
                     self.assertIn("reset by peer" if i in ours else "1 server2", answer)

@@ -171,6 +171,10 @@ public:
     [[nodiscard]] std::vector<Metric> metrics(const json &section) const override
     {
         std::vector<Metric> out = weights_.metrics();
+        out.push_back({"evnf_elb_ended_connections_total",
+                       "Connections ended since their backend was down, or drained",
+                       {},
+                       static_cast<double>(ender_.ended())});
         for (const auto &s : services_of(section))
             for (const auto &b : s.backends) {
                 auto samples = counters_.metrics(b.id);
