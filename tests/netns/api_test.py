@@ -61,6 +61,9 @@ CALLS = [
     ("post", "/v1/elb/services", {"address": VIP, "port": ["70-90", 100], "protocol": "tcp",
                                   "backends": [{"address": "10.0.11.2"}]}, 200),
     ("post", "/v1/elb/services", {"address": VIP, "port": "90-99", "protocol": "tcp"}, 400),
+    ("put", "/v1/elb/services", {"services": [{"address": VIP, "port": 80, "protocol": "tcp"}]},
+     200),
+    ("put", "/v1/elb/services", {"services": [{"address": VIP, "port": 80}]}, 400),
     ("post", f"{SERVICE}/backends", {"address": "10.0.11.2", "port": 80, "weight": 2}, 200),
     ("post", f"{SERVICE}/backends", {"address": "10.0.11.2", "port": 80}, 409),
     ("post", f"{SERVICE}/backends", {"address": "fd00::1", "port": 80}, 400),
@@ -77,6 +80,13 @@ CALLS = [
     ("post", f"{SERVICE}/backends", {"address": "10.0.12.2", "port": 80, "backup": True,
                                      "health": {"type": "tcp", "interval": 0.5}, "feedback": {
                                          "indices": [{"preset": "cpu"}]}}, 200),
+    ("put", "/v1/elb/settings", {"service": f"tcp {VIP}:80", "backend": "10.0.12.2:80",
+                                 "health": {"interval": None, "on_down": "reset"}}, 200),
+    ("put", "/v1/elb/settings", {"health": {"interval": 1}, "feedback": None}, 200),
+    ("put", "/v1/elb/settings", {"health": {"intervall": 1}}, 400),
+    ("put", "/v1/elb/settings", {"service": f"udp {VIP}:80", "health": None}, 404),
+    ("put", f"{SERVICE}/backends/10.0.11.2:80/drain", {"deadline": 60, "reset": True}, 200),
+    ("delete", f"{SERVICE}/backends/10.0.11.2:80/drain", None, 200),
     ("get", "/v1/elb/health", None, 200),
     ("get", "/v1/elb/health?instance=none", None, 404),
     ("get", "/v1/elb/feedback", None, 200),
@@ -115,7 +125,7 @@ CALLS = [
     ("delete", "/v1/chains/none", None, 404),
     ("post", "/v1/rollback?dry_run=true", {}, 200),
     ("post", "/v1/rollback", {}, 200),
-    ("post", "/v1/rollback", {"to": 2}, 200),
+    ("post", "/v1/rollback", {"to": 11}, 200),
     ("post", "/v1/rollback", {"to": 99}, 404),
     ("post", "/v1/rollback", {"to": "1"}, 400),
     ("put", "/v1/chains/in", {"path": "in(cli0) -> efw -> out", "xdp": "native"}, 200),
@@ -262,6 +272,11 @@ class ApiTest(LabCase):
                          ["add", "del", "list", "replace", "import", "export"])
         self.assertEqual(complete("efw", "rule", "d"), ["del"])
         self.assertEqual(complete("e"), ["efw", "elb"])
+        self.assertEqual(complete("elb", ""), ["service", "backend", "stats", "conn", "import",
+                                               "health", "feedback"])
+        self.assertEqual(complete("elb", "conn", ""), ["list", "show", "flush"])
+        self.assertEqual(complete("elb", "health", ""), ["show", "set", "clear"])
+        self.assertIn("--apply", complete("elb", "import", "--"))
         self.assertEqual(complete("chain", ""),
                          ["show", "plan", "set", "del", "rollback", "history", "check"])
         self.assertIn("--request", complete("chain", "set", "--"))

@@ -3,15 +3,14 @@
 """elb's connections between real TCP stacks: what floods, changes, restarts and upgrades do
 to them (nothing), and that routers on the way are heard."""
 import json
-import subprocess
 import time
 from pathlib import Path
 
 import elb_ends
-from case import LabCase, main
+from case import main
+from elb_talk import ENDS, TalkCase
 from lab import PIN_DIR, VIP, VIP6, Host
 
-ENDS = Path(elb_ends.__file__).resolve()
 OTHER_VIP = "192.0.2.20"
 
 CHAINS = """\
@@ -40,7 +39,7 @@ def weighed(first, second, address=VIP):
                    [("10.0.11.2", 7001, first), ("10.0.12.2", 7001, second)])
 
 
-class ElbConnectionsTest(LabCase):
+class ElbConnectionsTest(TalkCase):
     def begin(self, services):
         for server in self.lab.servers:
             self.ends(server, "serve", server.name, "7001")
@@ -51,33 +50,6 @@ class ElbConnectionsTest(LabCase):
                       and self.curl("http://10.0.12.2/") == "server2")
         for server in self.lab.servers:
             self.wait_for(lambda: "7001" in server.run("ss", "-Hltn", "sport", "= :7001").stdout)
-
-    def wait_for(self, what, seconds=10):
-        end = time.monotonic() + seconds
-        while not what():
-            self.assertLess(time.monotonic(), end, "it did not happen in time")
-            time.sleep(0.05)
-
-    def ends(self, host, *words):
-        return host.start("python3", ENDS, *words, log="ends.log")
-
-    def piped(self, host, *words):
-        process = subprocess.Popen(host.command(["python3", "-u", str(ENDS), *map(str, words)]),
-                                   stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                   stderr=subprocess.PIPE, text=True)
-        self.lab.processes.append(process)
-        for pipe in (process.stdin, process.stdout, process.stderr):
-            self.addCleanup(pipe.close)
-        return process
-
-    def talker(self):
-        process = self.piped(self.lab.client, "talk")
-
-        def say(*words):
-            process.stdin.write(" ".join(map(str, words)) + "\n")
-            process.stdin.flush()
-            return process.stdout.readline().strip()
-        return say
 
     def download(self, host, address, megabytes, pause, server):
         """Begins one; what ends and checks it."""

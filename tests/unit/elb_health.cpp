@@ -48,6 +48,14 @@ std::string states(const std::string &checks, const HealthSettings &s, HealthSta
 
 } // namespace
 
+TEST_CASE("connections stay when a backend is down, unless that is asked for")
+{
+    CHECK_FALSE(settings(json::object()).resets);
+    CHECK_FALSE(settings({{"on_down", "leave"}}).resets);
+    CHECK(settings({{"on_down", "reset"}}).resets);
+    CHECK(refusal({{"on_down", "close"}}).starts_with("/health/on_down: "));
+}
+
 TEST_CASE("rise and fall")
 {
     const auto s = settings({{"type", "tcp"}, {"rise", 2}, {"fall", 3}});
@@ -124,7 +132,8 @@ TEST_CASE("what is wrong in a health table is refused at its place")
     CHECK(refusal({{"host", "a\r\nb"}}).starts_with("/health/host: "));
     CHECK(
         refusal({{"body_regex", "ok("}}).starts_with("/health/body_regex: 'ok(' is not a regular"));
-    CHECK(refusal({{"method", "POST"}}) == "/health/method: 'POST' is not a method: GET or HEAD");
+    CHECK(refusal({{"method", "POST"}}) ==
+          "/health/method: 'POST' is not a method: GET, HEAD or OPTIONS");
     CHECK(refusal({{"method", "HEAD"}, {"body", "ok"}}).starts_with("/health/method: "));
     CHECK(refusal({{"type", "script"}}) == "/health: a check by script needs a command");
     CHECK(refusal({{"command", {"check"}}}).starts_with("/health/command: a command is"));

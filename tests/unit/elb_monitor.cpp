@@ -161,7 +161,7 @@ TEST_CASE("what is kept comes back, and times with it, on another clock")
     starting.feedback.weight = 1.5;
     starting.feedback.load = 0.25;
     starting.feedback.measured = now - std::chrono::seconds(2);
-    starting.drain = Drain{now - std::chrono::hours(1), now + std::chrono::minutes(1)};
+    starting.drain = Drain{now - std::chrono::hours(1), now + std::chrono::minutes(1), true};
     states[{"tcp 192.0.2.10:80", "10.0.0.3:80"}] = {}; // nothing is known of it
 
     const std::string text = kept_text(states, now, today);
@@ -179,6 +179,7 @@ TEST_CASE("what is kept comes back, and times with it, on another clock")
     CHECK(two.feedback.weight == 1.5);
     CHECK(two.feedback.load == 0.25);
     CHECK(*two.feedback.measured == later - std::chrono::seconds(12));
+    CHECK(two.drain->resets);
     CHECK(*two.drain->deadline == later + std::chrono::seconds(50));
     CHECK(kept_text(*back, later, today + std::chrono::seconds(10)) == text);
     // Time that passes changes nothing of it.

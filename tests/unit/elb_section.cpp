@@ -242,3 +242,64 @@ TEST_CASE("verbs name services of many ports, and backends without one")
     edit("DELETE", "/backends/([^/]+)", {range[0], range[1], "10.0.0.1"}, {});
     CHECK(running["service"][0]["backends"].empty());
 }
+
+TEST_CASE("several services are put in force at once, in the place of those of their names")
+{
+    const json start = *check_section(section({backend("10.0.0.1"), backend("10.0.0.2")}), nullptr);
+    const auto put = [&](const json &services) {
+        return route("PUT", "/services").edit(start, {{}, {{"services", services}}});
+    };
+    const json same = section({backend("10.0.0.1"), backend("10.0.0.2")})["service"][0];
+    const json changed = section({backend("10.0.0.2"), backend("10.0.0.3")})["service"][0];
+    const json other = section({backend("10.0.0.1")}, "192.0.2.20")["service"][0];
+
+    const auto nothing = put(json::array({same}));
+    CHECK(nothing->reply == json::parse(R"({"added": [], "changed": [], "kept": 1})"));
+    CHECK(*check_section(nothing->section, start) == start);
+    const auto both = put(json::array({other, changed}));
+    CHECK(both->reply ==
+          json::parse(R"({"added": ["tcp 192.0.2.20:80"], "changed": ["tcp 192.0.2.10:80"],
+                          "kept": 0})"));
+    const json next = *check_section(both->section, start);
+    CHECK(next["service"].size() == 2);
+    CHECK(next["service"][0]["backends"][0]["id"] == start["service"][0]["backends"][1]["id"]);
+
+    json bad = other;
+    bad["health"] = {{"fall", 0}};
+    CHECK(put(json::array({same, bad})).error().where == "/services/1/health/fall");
+    CHECK(put(json::array({same, same})).error().where == "/services/1");
+    CHECK(put(7).error().where == "/services");
+    CHECK_FALSE(route("PUT", "/services").edit(start, {{}, json::object()}));
+    CHECK_FALSE(route("PUT", "/services").edit(start, {{}, 7}));
+}
+
+TEST_CASE("settings change key by key at each level")
+{
+    const json start = *check_section(section({backend("10.0.0.1")}), nullptr);
+    json now = start;
+    const auto set = [&](const json &body) {
+        auto r = route("PUT", "/settings").edit(now, {{}, body});
+        if (r)
+            now = *check_section(r->section, now);
+        return r;
+    };
+    const std::string name = "tcp 192.0.2.10:80";
+    CHECK(set({{"health", {{"fall", 5}, {"rise", 1}}}}));
+    CHECK(now["health"] == json{{"fall", 5}, {"rise", 1}});
+    CHECK(set({{"health", {{"fall", nullptr}}}})->reply["health"] == json{{"rise", 1}});
+    CHECK(set({{"service", name}, {"health", {{"type", "tcp"}}}}));
+    CHECK(set({{"service", name}, {"backend", "10.0.0.1:80"}, {"feedback", {{"interval", 9}}}}));
+    CHECK(now["service"][0]["health"] == json{{"type", "tcp"}});
+    CHECK(now["service"][0]["backends"][0]["feedback"] == json{{"interval", 9}});
+    for (const json &body :
+         {json{{"health", nullptr}}, json{{"service", name}, {"health", nullptr}},
+          json{{"service", name}, {"backend", "10.0.0.1:80"}, {"feedback", nullptr}}})
+        CHECK(set(body));
+    CHECK(now == start);
+    CHECK(set({{"service", "tcp 192.0.2.11:80"}, {"health", nullptr}}).error().code == ENOENT);
+    CHECK(set({{"service", name}, {"backend", "10.0.0.2:80"}}).error().code == ENOENT);
+    CHECK(set({{"backend", "10.0.0.1:80"}}).error().where == "/backend");
+    CHECK(set({{"health", 7}}).error().where == "/health");
+    CHECK(set({{"service", 7}}).error().where == "/service");
+    CHECK_FALSE(set(7));
+}

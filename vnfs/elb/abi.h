@@ -140,6 +140,14 @@ struct elb_backend_counter {
 };
 ABI_VALUE(struct elb_backend_counter, 48);
 
+/* Beside them, what is rare; a map of its own, so that the layout of the other stays. */
+struct elb_backend_events {
+    __u64 client_resets; /* frames with a RST, of both sides */
+    __u64 backend_resets;
+    __u64 moved; /* connections placed on it that were opening on another */
+};
+ABI_VALUE(struct elb_backend_events, 24);
+
 /* X(name in C, value, name for people, what it means) */
 /* clang-format off */
 #define ELB_REASONS(X) \

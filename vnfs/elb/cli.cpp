@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // evnf elb …
-#include <cstdio>
 #include <memory>
 
 #include "base/text.hpp"
 #include "vnfs/elb/cli_conns.hpp"
+#include "vnfs/elb/cli_import.hpp"
 #include "vnfs/elb/cli_words.hpp"
 
 namespace evnf::elb
@@ -118,69 +118,6 @@ void backend_del(Context &context, const Words &w)
     context.print(*reply, [](const json &r) { return "removed backend " + backend_line(r); });
 }
 
-std::string endpoint_text(const json &table)
-{
-    const auto host = table["address"].get<std::string>();
-    if (!table.contains("port"))
-        return host;
-    const auto port = table["port"].is_string() ? table["port"].get<std::string>()
-                                                : std::to_string(table["port"].get<unsigned>());
-    return (host.find(':') == host.npos ? host : "[" + host + "]") + ":" + port;
-}
-
-std::string number(const json &n)
-{
-    return std::to_string(n.get<std::uint64_t>());
-}
-
-// What the weight is by health and load; the same if elb is in no chain.
-std::string effective(const json &backend)
-{
-    char out[16];
-    std::snprintf(out, sizeof out, "%g",
-                  backend.value("effective", backend["weight"].get<double>()));
-    return out;
-}
-
-std::string percent(const json &share)
-{
-    char out[16];
-    std::snprintf(out, sizeof out, "%.1f%%", share.get<double>() * 100);
-    return out;
-}
-
-void list(Context &context, bool backends)
-{
-    auto reply = context.call("GET", "/v1/elb");
-    if (!reply)
-        return context.fail(reply.error());
-    context.print(*reply, [backends](const json &section) {
-        std::vector<std::vector<std::string>> rows;
-        if (backends)
-            rows.push_back({"SERVICE", "BACKEND", "STATE", "WEIGHT", "EFFECTIVE", "SHARE",
-                            "CONNECTIONS", "TO-PACKETS", "TO-BYTES", "FROM-PACKETS", "FROM-BYTES"});
-        else
-            rows.push_back({"SERVICE", "BACKENDS", "CONNECTIONS"});
-        for (const auto &s : section["service"]) {
-            const std::string name = s["protocol"].get<std::string>() + " " + endpoint_text(s);
-            std::uint64_t connections = 0;
-            for (const auto &b : s["backends"]) {
-                connections += b["connections"].get<std::uint64_t>();
-                if (backends)
-                    rows.push_back(
-                        {name, endpoint_text(b), b.value("state", "-"), number(b["weight"]),
-                         effective(b), percent(b["share"]), number(b["connections"]),
-                         number(b["to_backend"]["packets"]), number(b["to_backend"]["bytes"]),
-                         number(b["to_client"]["packets"]), number(b["to_client"]["bytes"])});
-            }
-            if (!backends)
-                rows.push_back(
-                    {name, std::to_string(s["backends"].size()), std::to_string(connections)});
-        }
-        return cli::table(rows);
-    });
-}
-
 using Verb = void (*)(Context &, const Words &);
 
 void add_verb(CLI::App *parent, Context &context, const char *name, const char *help, bool backend,
@@ -201,18 +138,14 @@ void add_verbs(CLI::App &app, Context &context)
     auto *service = elb->add_subcommand("service", "Its services")->require_subcommand(1);
     add_verb(service, context, "add", "Add a service", false, false, service_add);
     add_verb(service, context, "del", "Remove a service", false, false, service_del);
-    service->add_subcommand("list", "Show the services")->callback([&context] {
-        list(context, false);
-    });
     auto *backend =
         elb->add_subcommand("backend", "The servers of a service")->require_subcommand(1);
     add_verb(backend, context, "add", "Add a backend", true, true, backend_add);
     add_verb(backend, context, "set", "Change a backend's weight", true, true, backend_set);
     add_verb(backend, context, "del", "Remove a backend", true, false, backend_del);
-    backend->add_subcommand("list", "Show the backends, with counts")->callback([&context] {
-        list(context, true);
-    });
+    add_list_verbs(elb, service, backend, context);
     add_conn_verbs(*elb, context);
+    add_import_verb(*elb, context);
     add_watching_verbs(elb, backend, context);
 }
 

@@ -3,6 +3,8 @@
 
 #include <memory>
 
+#include "base/net.hpp"
+
 namespace evnf::elb
 {
 
@@ -64,6 +66,31 @@ void list(Context &context, const Wanted &wanted)
     });
 }
 
+// Of one client's port: to more than one service, maybe.
+void show(Context &context, const std::string &text)
+{
+    auto client = Endpoint::parse(text);
+    if (!client)
+        return context.fail(client.error());
+    auto connections = all(context, {"", "", client->address.text()});
+    if (!connections)
+        return context.fail(connections.error());
+    json own = json::array();
+    for (const auto &c : *connections)
+        if (c["client"] == client->text())
+            own.push_back(c);
+    if (own.empty())
+        return context.fail({.code = 0, .what = client->text() + " has no established connection"});
+    context.print(own, [](const json &rows) {
+        std::string out;
+        for (const auto &row : rows)
+            for (const auto &[key, value] : row.items())
+                out += key + ": " + (value.is_string() ? value.get<std::string>() : value.dump()) +
+                       "\n";
+        return out;
+    });
+}
+
 void flush(Context &context, const Wanted &wanted)
 {
     auto reply = context.call("POST", "/v1/elb/connections/flush", wanted.body());
@@ -90,6 +117,10 @@ void add_conn_verbs(CLI::App &elb, cli::Context &context)
 {
     auto *conn = elb.add_subcommand("conn", "The established connections")->require_subcommand(1);
     add_verb(conn, context, "list", "Show them", list);
+    auto *one = conn->add_subcommand("show", "Show those of a client's port");
+    auto client = std::make_shared<std::string>();
+    one->add_option("CLIENT", *client, "ADDRESS:PORT or [ADDRESS]:PORT")->required();
+    one->callback([&context, client] { show(context, *client); });
     add_verb(conn, context, "flush",
              "Forget them: packets that still come are placed as those of new connections", flush);
 }

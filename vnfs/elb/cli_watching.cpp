@@ -26,22 +26,11 @@ std::string optional_number(const json &row, const char *key)
     return row.contains(key) ? number(row[key]) : "-";
 }
 
-// How long ago, or how long until.
-std::string span(const json &epoch)
-{
-    const auto seconds = std::labs(std::time(nullptr) - epoch.get<std::time_t>());
-    if (seconds < 120)
-        return std::to_string(seconds) + "s";
-    if (seconds < 7200)
-        return std::to_string(seconds / 60) + "m";
-    return std::to_string(seconds / 3600) + "h";
-}
-
 std::string state(const json &row)
 {
     std::string out = row["state"];
     if (row.contains("drain") && row["drain"].contains("deadline") && out == "draining")
-        out += ", " + span(row["drain"]["deadline"]) + " left";
+        out += ", " + span_text(row["drain"]["deadline"]) + " left";
     if (out == "starting")
         out += ", " + number(row["ramp"].get<double>() * 100) + "%";
     return out;
@@ -60,7 +49,7 @@ std::string health_text(const json &services)
             notes += name + ": no backend is up but backups\n";
         for (const auto &b : s["backends"])
             rows.push_back({name, b["backend"].get<std::string>() + (b["backup"] ? " backup" : ""),
-                            b["check"], state(b), b.contains("since") ? span(b["since"]) : "-",
+                            b["check"], state(b), b.contains("since") ? span_text(b["since"]) : "-",
                             number(b["weight"]), number(b["effective"]), number(b["checks"]),
                             number(b["failed"]),
                             b.contains("last") ? b["last"]["text"].get<std::string>() : "-"});
@@ -82,7 +71,7 @@ std::string feedback_text(const json &services)
             rows.push_back({s["service"], b["backend"], indices, optional_number(b, "aggregate"),
                             number(b["before"]), number(b["after"]), number(b["effective"]),
                             b["state"],
-                            b.contains("measured") ? span(b["measured"]) : std::string("-")});
+                            b.contains("measured") ? span_text(b["measured"]) : std::string("-")});
             if (b.contains("error"))
                 errors += s["service"].get<std::string>() + " " + b["backend"].get<std::string>() +
                           ": " + b["error"].get<std::string>() + "\n";
@@ -98,7 +87,7 @@ void show(Context &context, const std::string &what, std::string (*human)(const 
     context.print(*reply, human);
 }
 
-void drain(Context &context, const Words &w, const char *method, unsigned deadline)
+void drain(Context &context, const Words &w, const char *method, unsigned deadline, bool resets)
 {
     if (auto e = check_service(w); !e)
         return context.fail(e.error());
@@ -107,6 +96,8 @@ void drain(Context &context, const Words &w, const char *method, unsigned deadli
     json body = json::object();
     if (deadline)
         body["deadline"] = deadline;
+    if (resets)
+        body["reset"] = true;
     auto reply = context.call(method, w.path() + "/backends/" + w.backend + "/drain", body);
     if (!reply)
         return context.fail(reply.error());
@@ -114,11 +105,22 @@ void drain(Context &context, const Words &w, const char *method, unsigned deadli
     context.print(*reply, [done](const json &r) {
         return done + " " + r["service"].get<std::string>() + " -> " +
                r["backend"].get<std::string>() +
-               (r.contains("deadline") ? " for " + number(r["deadline"]) + " s" : "") + "\n";
+               (r.contains("deadline") ? " for " + number(r["deadline"]) + " s" : "") +
+               (r.contains("reset") ? ", then what is left is reset\n" : "\n");
     });
 }
 
 } // namespace
+
+std::string span_text(const json &epoch)
+{
+    const auto seconds = std::labs(std::time(nullptr) - epoch.get<std::time_t>());
+    if (seconds < 120)
+        return std::to_string(seconds) + "s";
+    if (seconds < 7200)
+        return std::to_string(seconds / 60) + "m";
+    return std::to_string(seconds / 3600) + "h";
+}
 
 void add_watching_verbs(CLI::App *elb, CLI::App *backend, Context &context)
 {
@@ -130,10 +132,13 @@ void add_watching_verbs(CLI::App *elb, CLI::App *backend, Context &context)
         ->add_option("--deadline", *deadline,
                      "Seconds until it counts as drained, whatever connections are left")
         ->check(CLI::Range(1, 7 * 24 * 3600));
-    drains->callback([&context, words, deadline] { drain(context, *words, "PUT", *deadline); });
+    auto resets = std::make_shared<bool>(false);
+    drains->add_flag("--reset", *resets, "At the deadline, reset the connections that are left");
+    drains->callback(
+        [&context, words, deadline, resets] { drain(context, *words, "PUT", *deadline, *resets); });
     auto *undrains = backend->add_subcommand("undrain", "Give a backend new connections again");
     auto whose = add_words(undrains, true);
-    undrains->callback([&context, whose] { drain(context, *whose, "DELETE", 0); });
+    undrains->callback([&context, whose] { drain(context, *whose, "DELETE", 0, false); });
 
     auto *health = elb->add_subcommand("health", "Health of the backends")->require_subcommand(1);
     health->add_subcommand("show", "Show the backends' states, and what the last check said")
@@ -142,6 +147,7 @@ void add_watching_verbs(CLI::App *elb, CLI::App *backend, Context &context)
         elb->add_subcommand("feedback", "Weights that follow load")->require_subcommand(1);
     feedback->add_subcommand("show", "Show the backends' load, and their weights before and after")
         ->callback([&context] { show(context, "feedback", feedback_text); });
+    add_settings_verbs(health, feedback, context);
 }
 
 } // namespace evnf::elb

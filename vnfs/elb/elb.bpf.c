@@ -10,6 +10,8 @@
  *        │ no
  *   a service's address? ── no ──> next, untouched
  *        │ yes
+ *   under way with a socket of this host? ── yes ──> next, untouched
+ *        │ no
  *   hash -> slot -> backend -> elb_openings ───────────────────> rewrite -> next
  *
  * DNAT towards the backend, and the reverse on the way back; the same stage does
@@ -19,6 +21,7 @@
 #include "vnfs/elb/fragment.h"
 #include "vnfs/elb/icmp.h"
 #include "vnfs/elb/lines.h"
+#include "vnfs/elb/local.h"
 
 struct elb_slot_table {
     __uint(type, BPF_MAP_TYPE_ARRAY);
@@ -125,6 +128,7 @@ __noinline __u32 place(__u32 service, struct elb_opening *known, struct elb_targ
         if (known && !known->flags && known->port == t->port && same_addr(&known->addr, &t->addr) &&
             !opening_is_stale(known))
             return NEXT;
+        count_moved(known, t->backend);
         s->opening.addr = t->addr;
         s->opening.port = t->port;
         s->opening.rewrite = ELB_TO_BACKEND;
@@ -244,6 +248,8 @@ static __always_inline __u32 balance(struct frame_ctx *ctx, struct pkt *p, struc
         return rewrite(ctx, p, t);
     }
 
+    if (!opening && p->flow.proto == IPPROTO_TCP && !opens(signs) && is_connection_here(ctx))
+        return NEXT;
     reason = place(service->index, opening, t);
     return reason == NEXT ? rewrite(ctx, p, t) : reason;
 }

@@ -9,8 +9,10 @@
 
 #include "base/log.hpp"
 #include "elb.skel.h"
+#include "vnfs/elb/backend_counts.hpp"
 #include "vnfs/elb/conn_verbs.hpp"
 #include "vnfs/elb/connections.hpp"
+#include "vnfs/elb/ender.hpp"
 #include "vnfs/elb/monitor/weights.hpp"
 #include "vnfs/elb/section.hpp"
 
@@ -21,7 +23,6 @@ namespace
 {
 
 using Skeleton = bpf::Skeleton<elb_bpf>;
-using Counters = bpf::PerCpuCounters<elb_backend_counter>;
 using ServiceMap = bpf::Map<elb_service_key, elb_service>;
 using RangeMap = bpf::Map<elb_range_key, elb_service>;
 using FlagMap = bpf::Map<__u32, __u32>;
@@ -108,7 +109,7 @@ constexpr std::chrono::minutes past_owner_time{5};
 class ElbFastPath : public FastPath, public HasWeights
 {
 public:
-    ElbFastPath(Skeleton skel, Counters counters, ServiceMap services, RangeMap ranges,
+    ElbFastPath(Skeleton skel, BackendCounts counters, ServiceMap services, RangeMap ranges,
                 FlagMap many_ports, OwnerMap owners, int slots, Connections connections)
         : skel_(std::move(skel)),
           counters_(counters),
@@ -159,6 +160,9 @@ public:
         weights_.tell();
         if (auto r = bring(weights_.now()); !r)
             log_error("elb: weights: " + r.error().message());
+        // Now no slot leads there any more.
+        if (auto r = ender_.tick(connections_, weights_.over()); !r)
+            log_error("end connections of elb: " + r.error().message());
     }
     Weights &weights() override { return weights_; }
 
@@ -171,16 +175,14 @@ public:
                 total += b.weight;
             json backends = json::array();
             for (const auto &b : s.backends) {
-                const auto c = counters_.sum(b.id);
-                backends.push_back({{"id", b.id},
-                                    {"address", b.endpoint.address.text()},
-                                    {"weight", b.weight},
-                                    {"share", total ? static_cast<double>(b.weight) / total : 0.0},
-                                    {"connections", c.connections},
-                                    {"established", c.established},
-                                    {"active", active(b.id)},
-                                    {"to_backend", counter_json(c.to_backend)},
-                                    {"to_client", counter_json(c.to_client)}});
+                json row{{"id", b.id},
+                         {"address", b.endpoint.address.text()},
+                         {"weight", b.weight},
+                         {"share", total ? static_cast<double>(b.weight) / total : 0.0},
+                         {"slots", slots_held(b.id)},
+                         {"active", active(b.id)}};
+                row.update(counters_.describe(b.id));
+                backends.push_back(std::move(row));
                 if (b.endpoint.port)
                     backends.back()["port"] = b.endpoint.port;
             }
@@ -196,23 +198,25 @@ public:
     [[nodiscard]] std::vector<Metric> metrics(const json &section) const override
     {
         std::vector<Metric> out = weights_.metrics();
+        out.push_back({"evnf_elb_ended_connections_total",
+                       "Connections ended since their backend was down, or drained",
+                       {},
+                       static_cast<double>(ender_.ended())});
         for (const auto &s : services_of(section))
             for (const auto &b : s.backends) {
-                const auto c = counters_.sum(b.id);
-                auto add = [&](const char *name, const char *help, std::uint64_t value) {
-                    out.push_back({std::string("evnf_elb_backend_") + name,
-                                   help,
-                                   {{"service", s.name()}, {"backend", b.endpoint.text()}},
-                                   static_cast<double>(value)});
+                auto samples = counters_.metrics(b.id);
+                auto add = [&](const char *name, const char *help, std::size_t value) {
+                    samples.push_back({name, help, {}, static_cast<double>(value)});
                 };
                 add("weight", "Share of new connections, relative", b.weight);
-                add("connections_total", "Connections placed on a backend", c.connections);
-                add("established_total", "Of them, those that both sides spoke on", c.established);
+                add("slots", "Of a service's 4096 slots, those that a backend holds",
+                    slots_held(b.id));
                 add("active", "Established connections, some seconds ago", active(b.id));
-                add("to_packets_total", "Frames sent to a backend", c.to_backend.packets);
-                add("to_bytes_total", "Bytes sent to a backend", c.to_backend.bytes);
-                add("from_packets_total", "Frames from a backend", c.to_client.packets);
-                add("from_bytes_total", "Bytes from a backend", c.to_client.bytes);
+                for (auto &sample : samples) {
+                    sample.name.insert(0, "evnf_elb_backend_");
+                    sample.labels = {{"service", s.name()}, {"backend", b.endpoint.text()}};
+                    out.push_back(std::move(sample));
+                }
             }
         return out;
     }
@@ -226,9 +230,10 @@ private:
         return it == connections_.active().end() ? 0 : it->second;
     }
 
-    static json counter_json(const counter &c)
+    [[nodiscard]] unsigned slots_held(unsigned backend) const
     {
-        return {{"packets", c.packets}, {"bytes", c.bytes}};
+        const auto it = slots_held_.find(backend);
+        return it == slots_held_.end() ? 0 : it->second;
     }
 
     // Brings the maps to `wanted`. What appears does so after what it refers to, what
@@ -381,6 +386,10 @@ private:
     Result<> put_slots(__u32 index, const Service &s)
     {
         const auto owners = slots_of(s);
+        for (const auto &b : s.backends)
+            slots_held_.erase(b.id);
+        for (const auto owner : owners)
+            ++slots_held_[s.backends[owner].id];
         if (owners.empty()) { // nobody takes new connections
             bpf_map_delete_elem(slots_, &index);
             return Unit{};
@@ -414,7 +423,7 @@ private:
     }
 
     Skeleton skel_;
-    Counters counters_;
+    BackendCounts counters_;
     ServiceMap services_;
     RangeMap ranges_;
     FlagMap many_ports_;
@@ -427,7 +436,9 @@ private:
     std::map<std::string, __u32> indexes_; // of services in force, by name
     Hosts hosts_;
     std::set<unsigned> counting_;
+    std::map<unsigned, unsigned> slots_held_; // by backend, of those that have some
     Weights weights_;
+    Ender ender_;
 };
 
 // Entries of connections that are opening, for those that may be established.
@@ -458,7 +469,7 @@ Result<std::unique_ptr<FastPath>> load(bpf::MapSet &maps, const json &section, c
     });
     if (!skel)
         return skel.error();
-    auto counters = Counters::bind(maps, "elb_backend_counters");
+    auto counters = BackendCounts::bind(maps);
     if (!counters)
         return counters.error();
     auto services = ServiceMap::bind(maps, "elb_services");

@@ -171,6 +171,12 @@ Result<std::pair<Address, Ports>> parse_service(std::string_view text)
     return std::pair(host->address, *std::move(ports));
 }
 
+std::string service_text(const Address &address, const Ports &ports)
+{
+    const std::string host = address.text();
+    return (address.is_v4() ? host : "[" + host + "]") + ":" + ports.text();
+}
+
 Result<Endpoint> parse_backend(std::string_view text)
 {
     if (auto address = Address::parse(text))

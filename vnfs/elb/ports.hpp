@@ -72,6 +72,7 @@ std::vector<PortPrefix> prefixes_of(const PortRange &range);
 
 // The address and ports of "192.0.2.10:80" or "[2001:db8::10]:8000-8999".
 Result<std::pair<Address, Ports>> parse_service(std::string_view text);
+std::string service_text(const Address &address, const Ports &ports);
 // "10.0.2.11:80", or "10.0.2.11" for one that keeps the port.
 Result<Endpoint> parse_backend(std::string_view text);
 

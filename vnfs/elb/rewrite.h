@@ -7,6 +7,7 @@
 #include "lib/csum.h"
 #include "lib/stage.h"
 #include "vnfs/elb/conn.h"
+#include "vnfs/elb/events.h"
 
 /* Where a packet goes, or comes from in the client's eyes. */
 struct elb_target {
@@ -22,6 +23,8 @@ static __always_inline void count_backend(const struct pkt *p, const struct elb_
     struct elb_backend_counter *c = bpf_map_lookup_elem(&elb_backend_counters, &backend);
 
     trace_detail((struct pkt *)p, backend + 1);
+    if (p->tcp_flags & TCP_RST) /* 0 of all but TCP */
+        count_reset(backend, t->rewrite);
     if (c) {
         struct counter *way = t->rewrite == ELB_TO_BACKEND ? &c->to_backend : &c->to_client;
 

@@ -115,8 +115,7 @@ json to_json(const Service &s, const json &given)
 
 std::string Service::name() const
 {
-    const std::string host = address.is_v4() ? address.text() : "[" + address.text() + "]";
-    return protocol_text(protocol) + " " + host + ":" + ports.text();
+    return protocol_text(protocol) + " " + service_text(address, ports);
 }
 
 std::vector<Service> services_of(const json &section)

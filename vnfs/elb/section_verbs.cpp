@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // The verbs that change elb's section.
+#include <algorithm>
+
 #include "vnfs/elb/section_read.hpp"
 #include "vnfs/elb/table_reader.hpp"
 
@@ -36,6 +38,14 @@ Result<std::string> service_name(const std::string &protocol, const std::string 
     return Service{where->first, where->second, *number, {}}.name();
 }
 
+// As tables without ids, to compare what was given.
+json without_ids(json service)
+{
+    for (auto &b : service["backends"])
+        b.erase("id");
+    return service;
+}
+
 Result<Edit> add_service(const json &section, const Request &request)
 {
     auto service = read_service(request.body, "");
@@ -44,10 +54,43 @@ Result<Edit> add_service(const json &section, const Request &request)
     json next = section;
     if (find_service(next, service->name()))
         return Error{.code = EEXIST, .what = "there is this service already: " + service->name()};
-    next["service"].push_back(to_json(*service, request.body));
-    for (auto &b : next["service"].back()["backends"])
-        b.erase("id");
+    next["service"].push_back(without_ids(to_json(*service, request.body)));
     return Edit{next, {{"service", service->name()}}};
+}
+
+// Adds services, or puts them in the place of those that have their names.
+Result<Edit> put_services(const json &section, const Request &request)
+{
+    const TableReader reader(request.body, "");
+    if (auto r = reader.only({"services"}, "services"); !r)
+        return r.error();
+    if (!reader.has("services"))
+        return bad_input(R"(the body is {"services": [...]})");
+    json next = section;
+    json given = section; // with them alone: for places in what was given
+    given["service"] = reader["services"];
+    auto checked = check_section(given, nullptr);
+    if (!checked) {
+        Error e = checked.error();
+        if (e.where.starts_with("/service"))
+            e.where.insert(sizeof "/service" - 1, "s");
+        return e;
+    }
+    json added = json::array(), changed = json::array();
+    for (const auto &item : (*checked)["service"]) {
+        const std::string name = read_service(item, "")->name();
+        json table = without_ids(item);
+        json *old = find_service(next, name);
+        if (!old) {
+            next["service"].push_back(std::move(table));
+            added.push_back(name);
+        } else if (without_ids(*old) != table) {
+            *old = std::move(table);
+            changed.push_back(name);
+        }
+    }
+    const auto kept = (*checked)["service"].size() - added.size() - changed.size();
+    return Edit{next, {{"added", added}, {"changed", changed}, {"kept", kept}}};
 }
 
 Result<Edit> remove_service(const json &section, const Request &request)
@@ -143,6 +186,45 @@ Result<Edit> set_backend(const json &section, const Request &request)
                 {{"service", f->service_name}, {"backend", f->backend_name}, {"weight", *weight}}};
 }
 
+// Changes the tables of one level, key by key: null removes one, or a table.
+Result<Edit> set_tables(const json &section, const Request &request)
+{
+    const TableReader reader(request.body, "");
+    if (auto r = reader.only({"service", "backend", "health", "feedback"}, "settings"); !r)
+        return r.error();
+    auto service = reader.text("service", "");
+    auto backend = reader.text("backend", "");
+    if (!service || !backend)
+        return service ? backend.error() : service.error();
+    if (service->empty() && !backend->empty())
+        return bad_input("a backend is one of a service: say of which", "/backend");
+    json next = section;
+    json *level = service->empty() ? &next : find_service(next, *service);
+    if (!level)
+        return no_service(*service);
+    if (!backend->empty()) {
+        auto &all = (*level)["backends"];
+        const auto it = std::find_if(all.begin(), all.end(), [&](const json &b) {
+            return read_backend(b, *read_service(*level, ""), "")->endpoint.text() == *backend;
+        });
+        if (it == all.end())
+            return Error{.code = ENOENT, .what = *service + " has no backend " + *backend};
+        level = &*it;
+    }
+    json reply = request.body;
+    for (const char *key : {"health", "feedback"})
+        if (reader.has(key)) {
+            if (!reader[key].is_object() && !reader[key].is_null())
+                return bad_input(std::string(key) + " is a table, or null for none",
+                                 "/" + std::string(key));
+            json patch = json::object();
+            patch[key] = reader[key];
+            level->merge_patch(patch);
+            reply[key] = level->value(key, json::object());
+        }
+    return Edit{next, reply};
+}
+
 Result<Edit> remove_backend(const json &section, const Request &request)
 {
     auto f = find_backend(section, request);
@@ -159,7 +241,9 @@ std::vector<Route> section_routes()
 {
     const std::string service = "/services/([a-z]+)/([^/]+)";
     return {{"POST", "/services", add_service},
+            {"PUT", "/services", put_services},
             {"DELETE", service, remove_service},
+            {"PUT", "/settings", set_tables},
             {"POST", service + "/backends", add_backend},
             {"PUT", service + "/backends/([^/]+)", set_backend},
             {"DELETE", service + "/backends/([^/]+)", remove_backend}};

@@ -18,9 +18,9 @@ using Type = HealthSettings::Type;
 
 const std::vector<std::string> types{"none", "tcp", "http", "https", "script"};
 
-const std::set<std::string> keys{"type", "port",       "interval", "timeout", "jitter", "rise",
-                                 "fall", "slow_start", "method",   "path",    "host",   "status",
-                                 "body", "body_regex", "verify",   "ca_file", "command"};
+const std::set<std::string> keys{"type", "port",       "interval", "timeout", "jitter",  "rise",
+                                 "fall", "slow_start", "method",   "path",    "host",    "status",
+                                 "body", "body_regex", "verify",   "ca_file", "command", "on_down"};
 
 // "200" or "200-399" or 200.
 Result<std::pair<unsigned, unsigned>> status_range(const json &j, const std::string &where)
@@ -73,7 +73,7 @@ Result<> check_regex(const TableReader &reader, const std::string &text)
 
 Result<> read_http(HealthSettings &s, const TableReader &reader)
 {
-    if (auto r = take(s.method, reader.word("method", {"GET", "HEAD"}, s.method)); !r)
+    if (auto r = take(s.method, reader.word("method", {"GET", "HEAD", "OPTIONS"}, s.method)); !r)
         return r;
     for (auto [to, key] : {std::pair{&s.path, "path"},
                            {&s.host, "host"},
@@ -115,6 +115,10 @@ Result<> read_times(HealthSettings &s, const TableReader &reader)
         return r;
     if (auto r = take(s.fall, reader.number("fall", 1, 100, s.fall)); !r)
         return r;
+    auto on_down = reader.word("on_down", {"leave", "reset"}, "leave");
+    if (!on_down)
+        return on_down.error();
+    s.resets = *on_down == "reset";
     return take(s.slow_start, reader.real("slow_start", 0, 3600, "seconds", s.slow_start));
 }
 

@@ -24,6 +24,7 @@ struct HealthSettings {
     unsigned rise = 2;                 // good checks in a row until it is up again
     unsigned fall = 3;                 // bad checks in a row until it is down
     double slow_start = 0;             // seconds from coming up to the whole weight
+    bool resets = false;               // when it is down: the connections that it has
 
     // http and https
     std::string method = "GET";

@@ -52,6 +52,7 @@ struct HealthState {
 struct Drain {
     Time since{};
     std::optional<Time> deadline;
+    bool resets = false; // after it: the connections that are left
     [[nodiscard]] bool over(Time now) const { return deadline && now >= *deadline; }
 };
 

@@ -48,6 +48,8 @@ std::string kept_text(const States &states, Time now, Calendar today)
                                {"measured", clocks.epoch(*s.feedback.measured)}};
         if (s.drain) {
             row["drain"] = {{"since", clocks.epoch(s.drain->since)}};
+            if (s.drain->resets)
+                row["drain"]["resets"] = true;
             if (s.drain->deadline)
                 row["drain"]["deadline"] = clocks.epoch(*s.drain->deadline);
         }
@@ -82,6 +84,7 @@ Result<States> read_kept(const std::string &text, Time now, Calendar today,
             if (row.contains("drain")) {
                 const json &d = row["drain"];
                 s.drain.emplace(Drain{clocks.time(d.at("since").get<double>()), {}});
+                s.drain->resets = d.value("resets", false);
                 if (d.contains("deadline"))
                     s.drain->deadline = clocks.time(d["deadline"].get<double>());
             }

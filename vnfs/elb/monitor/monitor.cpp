@@ -149,11 +149,11 @@ void Monitor::resign(const void *who)
         leader_ = nullptr;
 }
 
-void Monitor::drain(const BackendKey &backend, std::optional<double> deadline)
+void Monitor::drain(const BackendKey &backend, std::optional<double> deadline, bool resets)
 {
     const std::scoped_lock lock(mutex_);
     const Time now = Clock::now();
-    Drain drain{now, {}};
+    Drain drain{now, {}, resets};
     auto &state = states_[backend];
     if (state.drain)
         drain.since = state.drain->since;

@@ -52,7 +52,8 @@ public:
     bool lead(const void *who);
     void resign(const void *who);
 
-    void drain(const BackendKey &backend, std::optional<double> deadline); // seconds from now
+    // `deadline` in seconds from now; `resets` as in Drain.
+    void drain(const BackendKey &backend, std::optional<double> deadline, bool resets);
     // Whether it drained.
     bool undrain(const BackendKey &backend);
     [[nodiscard]] BackendState state(const BackendKey &backend, const WatchedBackend &watched);

@@ -43,7 +43,23 @@ json drain_json(const Drain &drain)
     json out{{"since", epoch(drain.since)}};
     if (drain.deadline)
         out["deadline"] = epoch(*drain.deadline);
+    if (drain.resets)
+        out["reset"] = true;
     return out;
+}
+
+// Since when the state is what it is, and what the last check said.
+void describe_checks(json &row, const BackendState &s)
+{
+    if (s.drain)
+        row["since"] = epoch(s.drain->since);
+    else if (s.health.health != Health::checking)
+        row["since"] = epoch(s.health.since);
+    if (s.health.checks)
+        row["last"] = {{"good", s.health.last_good},
+                       {"text", s.health.last_check},
+                       {"at", epoch(s.health.last_check_at)},
+                       {"in_a_row", s.health.in_a_row}};
 }
 
 json health_row(const WatchedBackend &b, const BackendState &s, unsigned effective)
@@ -59,13 +75,7 @@ json health_row(const WatchedBackend &b, const BackendState &s, unsigned effecti
              {"checks", s.health.checks},
              {"failed", s.health.failed_checks},
              {"transitions", s.health.transitions}};
-    if (s.health.health != Health::checking)
-        row["since"] = epoch(s.health.since);
-    if (s.health.checks)
-        row["last"] = {{"good", s.health.last_good},
-                       {"text", s.health.last_check},
-                       {"at", epoch(s.health.last_check_at)},
-                       {"in_a_row", s.health.in_a_row}};
+    describe_checks(row, s);
     if (s.drain)
         row["drain"] = drain_json(*s.drain);
     return row;
@@ -167,6 +177,7 @@ void Weights::describe(json &shown) const
                  {"share", total > 0 ? effective / total : 0.0},
                  {"state", state_text(b, state, now)},
                  {"backup", b.backup}});
+            describe_checks(shown["service"][i]["backends"][k], state);
         }
     }
 }

@@ -40,7 +40,7 @@ Result<json> drain(FastPath &fast_path, const Request &request)
         return key.error();
     const json body = request.body.is_null() ? json::object() : request.body;
     const TableReader reader(body, "");
-    if (auto r = reader.only({"deadline"}, "a drain"); !r)
+    if (auto r = reader.only({"deadline", "reset"}, "a drain"); !r)
         return r.error();
     json reply = named(*key);
     std::optional<double> deadline;
@@ -51,7 +51,14 @@ Result<json> drain(FastPath &fast_path, const Request &request)
         deadline = *seconds;
         reply["deadline"] = *seconds;
     }
-    weights.monitor()->drain(*key, deadline);
+    auto resets = reader.flag("reset", false);
+    if (!resets)
+        return resets.error();
+    if (*resets && !deadline)
+        return bad_input("what is left is reset at a deadline: give one", "/reset");
+    if (*resets)
+        reply["reset"] = true;
+    weights.monitor()->drain(*key, deadline, *resets);
     return reply;
 }
 

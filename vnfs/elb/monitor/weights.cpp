@@ -40,6 +40,27 @@ std::vector<Service> Weights::now() const
     return weigh(services_, watched_);
 }
 
+std::set<unsigned> Weights::over() const
+{
+    std::set<unsigned> out;
+    if (!monitor_ || !monitor_->lead(this))
+        return out;
+    const Time now = std::chrono::steady_clock::now();
+    for (std::size_t i = 0; i < watched_.size(); ++i) {
+        const bool panics = monitor_->weigh(watched_[i]).panics; // then all count as up
+        for (std::size_t k = 0; k < watched_[i].backends.size(); ++k) {
+            const WatchedBackend &b = watched_[i].backends[k];
+            const auto state = monitor_->state({watched_[i].name, b.endpoint.text()}, b);
+            const bool drained = state.drain && state.drain->resets && state.drain->over(now);
+            const bool down = b.health.type != HealthSettings::Type::none && b.health.resets &&
+                              !panics && state.health.health == Health::down;
+            if (drained || down)
+                out.insert(services_[i].backends[k].id);
+        }
+    }
+    return out;
+}
+
 // A fast path that is being replaced goes on ticking, and one that is being built may come to
 // nothing: only the one that leads says whom to ask.
 void Weights::tell()

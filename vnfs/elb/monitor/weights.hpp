@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -27,6 +28,9 @@ public:
     void put_in_force(const json &section);
     // Those of the section in force.
     [[nodiscard]] std::vector<Service> now() const;
+    // For tick(): the ids of the backends whose connections are to end, if it is this fast path
+    // that ends them.
+    [[nodiscard]] std::set<unsigned> over() const;
     // For tick(): tells the monitor whom to ask, if it is this fast path that says so.
     void tell();
 

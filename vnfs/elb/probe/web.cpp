@@ -105,6 +105,8 @@ void WebProbes::http(const HttpRequest &request, Done done)
     curl_easy_setopt(t->easy, CURLOPT_CONNECT_TO, t->connect_to);
     if (request.method == "HEAD")
         curl_easy_setopt(t->easy, CURLOPT_NOBODY, 1L);
+    else
+        curl_easy_setopt(t->easy, CURLOPT_CUSTOMREQUEST, request.method.c_str());
     curl_easy_setopt(t->easy, CURLOPT_PATH_AS_IS, 1L);
     curl_easy_setopt(t->easy, CURLOPT_SSL_VERIFYPEER, request.verify ? 1L : 0L);
     curl_easy_setopt(t->easy, CURLOPT_SSL_VERIFYHOST, request.verify ? 2L : 0L);

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// evnf elb health set and clear, feedback set and clear.
+#include <algorithm>
+#include <memory>
+
+#include "base/text.hpp"
+#include "vnfs/elb/cli_words.hpp"
+
+namespace evnf::elb
+{
+
+namespace
+{
+
+using cli::Context;
+using cli::json;
+
+constexpr const char *examples =
+    "Examples:\n"
+    "  evnf elb health set interval=1                                # what counts for all\n"
+    "  evnf elb health set tcp 192.0.2.10:80 type=http path=/ready 'status=[200, 204]'\n"
+    "  evnf elb health set tcp 192.0.2.10:80 10.0.2.11:8080 port=8081 path=\n"
+    "  evnf elb feedback set tcp 192.0.2.10:80 'indices=[{\"preset\": \"cpu\"}]'\n"
+    "A value is JSON, or else a word; nothing after = removes the key. docs/elb.md has the keys.";
+
+// The level: no words, PROTOCOL SERVICE, or these and BACKEND.
+Result<json> level_of(const std::vector<std::string> &words)
+{
+    json out = json::object();
+    if (words.empty())
+        return out;
+    if (words.size() == 1 || words.size() > 3)
+        return bad_input(
+            "what is meant is PROTOCOL SERVICE, with a BACKEND maybe, or nothing: all");
+    Words named;
+    named.protocol = words[0];
+    named.service = words[1];
+    auto service = check_service(named);
+    if (!service)
+        return service.error();
+    out["service"] = words[0] + " " + service_text(service->first, service->second);
+    if (words.size() < 3)
+        return out;
+    auto backend = parse_backend(words[2]);
+    if (!backend)
+        return backend.error();
+    out["backend"] = backend->text();
+    return out;
+}
+
+json value_of(const std::string &text)
+{
+    if (text.empty())
+        return nullptr;
+    const json value = json::parse(text, nullptr, false);
+    return value.is_discarded() ? json(text) : value;
+}
+
+void send(Context &context, const std::string &table, const Result<json> &body)
+{
+    if (!body)
+        return context.fail(body.error());
+    auto reply = context.call("PUT", "/v1/elb/settings", *body);
+    if (!reply)
+        return context.fail(reply.error());
+    context.print(*reply, [&](const json &r) {
+        std::string whose = r.value("service", "all services");
+        if (r.contains("backend"))
+            whose += " -> " + r["backend"].get<std::string>();
+        return table + " of " + whose + ": " + r[table].dump() + "\n";
+    });
+}
+
+void set(Context &context, const std::string &table, const std::vector<std::string> &words)
+{
+    const auto is_setting = [](const std::string &w) { return w.find('=') != w.npos; };
+    const auto first = std::find_if(words.begin(), words.end(), is_setting);
+    if (first == words.end() || !std::all_of(first, words.end(), is_setting))
+        return context.fail(bad_input("the last words are settings: KEY=VALUE …"));
+    auto body = level_of({words.begin(), first});
+    if (body)
+        for (auto w = first; w != words.end(); ++w) {
+            const auto equals = w->find('=');
+            (*body)[table][w->substr(0, equals)] = value_of(w->substr(equals + 1));
+        }
+    send(context, table, body);
+}
+
+void clear(Context &context, const std::string &table, const std::vector<std::string> &words)
+{
+    auto body = level_of(words);
+    if (body)
+        (*body)[table] = nullptr;
+    send(context, table, body);
+}
+
+void add_verb(CLI::App *parent, Context &context, const std::string &table, const char *name,
+              const char *help, const char *what,
+              void (*run)(Context &, const std::string &, const std::vector<std::string> &))
+{
+    auto *verb = parent->add_subcommand(name, help);
+    auto words = std::make_shared<std::vector<std::string>>();
+    verb->add_option("WORDS", *words, what);
+    verb->footer(examples);
+    verb->callback([&context, table, words, run] { run(context, table, *words); });
+}
+
+} // namespace
+
+void add_settings_verbs(CLI::App *health, CLI::App *feedback, Context &context)
+{
+    for (const auto &[parent, table] : {std::pair{health, "health"}, {feedback, "feedback"}}) {
+        add_verb(parent, context, table, "set", "Change settings of all, a service or a backend",
+                 "[PROTOCOL SERVICE [BACKEND]] KEY=VALUE …", set);
+        add_verb(parent, context, table, "clear", "Remove all settings of one of these",
+                 "[PROTOCOL SERVICE [BACKEND]]", clear);
+    }
+}
+
+} // namespace evnf::elb
