@@ -5,7 +5,7 @@
 #include <set>
 
 #include "vnfs/elb/section_read.hpp"
-#include "vnfs/elb/table_reader.hpp"
+#include "vnfs/table_reader.hpp"
 
 namespace evnf::elb
 {

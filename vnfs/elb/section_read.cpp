@@ -5,7 +5,7 @@
 
 #include "base/text.hpp"
 #include "vnfs/elb/monitor/weigh.hpp"
-#include "vnfs/elb/table_reader.hpp"
+#include "vnfs/table_reader.hpp"
 
 namespace evnf::elb
 {

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "vnfs/elb/section_read.hpp"
-#include "vnfs/elb/table_reader.hpp"
+#include "vnfs/table_reader.hpp"
 
 namespace evnf::elb
 {

@@ -6,7 +6,7 @@
 #include <algorithm>
 
 #include "base/text.hpp"
-#include "vnfs/elb/table_reader.hpp"
+#include "vnfs/table_reader.hpp"
 
 namespace evnf::elb
 {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "base/text.hpp"
 #include "vnfs/elb/monitor/weights.hpp"
-#include "vnfs/elb/table_reader.hpp"
+#include "vnfs/table_reader.hpp"
 
 namespace evnf::elb
 {

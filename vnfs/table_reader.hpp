@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Reads the keys of one table of elb's section, each with its place for errors.
+// Reads the keys of one table of a section, each with its place for errors.
 #pragma once
 
 #include <optional>
@@ -10,7 +10,7 @@
 #include "base/net.hpp"
 #include "vnfs/vnf.hpp"
 
-namespace evnf::elb
+namespace evnf
 {
 
 // Each reader of a key gives `otherwise` if the key is not there.
@@ -59,4 +59,4 @@ Result<> take(T &to, Result<T> from)
     return Unit{};
 }
 
-} // namespace evnf::elb
+} // namespace evnf

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "vnfs/elb/table_reader.hpp"
+#include "vnfs/table_reader.hpp"
 
 #include <algorithm>
 #include <cstdio>
 
 #include "base/text.hpp"
 
-namespace evnf::elb
+namespace evnf
 {
 
 namespace
@@ -142,4 +142,4 @@ Result<Endpoint> TableReader::endpoint(std::uint16_t otherwise) const
     return Endpoint{*host, own->value_or(otherwise)};
 }
 
-} // namespace evnf::elb
+} // namespace evnf
