@@ -1,10 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "daemon/fastplane.hpp"
 
-#include <linux/membarrier.h>
 #include <net/if.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #include <algorithm>
 
@@ -16,15 +13,6 @@ namespace evnf
 
 namespace
 {
-
-// Waits until no CPU is inside a program that started before now: the kernel does it
-// with synchronize_rcu() (membarrier(2), MEMBARRIER_CMD_GLOBAL). A packet half-way
-// through the old chain must still find the old prog array filled.
-void wait_for_packets_in_flight()
-{
-    if (::syscall(__NR_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0))
-        ::usleep(10'000); // no membarrier in this kernel: far longer than a packet takes
-}
 
 std::string names_of(const std::map<std::string, Link> &links)
 {
@@ -132,7 +120,8 @@ Result<> FastPlane::install(const json &document, const json &running, Rtnl &rtn
         log_error("state is not kept beyond this evnfd: " + r.error().message());
     unguard(**next);
     detach_unused(**next);
-    wait_for_packets_in_flight();
+    // A packet half-way through the old chain must still find the old prog array filled.
+    bpf::wait_for_packets_in_flight();
     number_ = number;
     slots_ = (*next)->plan().slots;
     {

@@ -3,7 +3,9 @@
 
 #include <bpf/btf.h>
 #include <fcntl.h>
+#include <linux/membarrier.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -306,6 +308,13 @@ Mapping::~Mapping()
 {
     if (!data_.empty())
         ::munmap(data_.data(), data_.size());
+}
+
+// The kernel does it with synchronize_rcu() (membarrier(2), MEMBARRIER_CMD_GLOBAL).
+void wait_for_packets_in_flight()
+{
+    if (::syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0))
+        ::usleep(10'000); // no membarrier in this kernel: far longer than a packet takes
 }
 
 Result<> copy_entries(int from, int to)

@@ -148,6 +148,9 @@ private:
     std::span<std::byte> data_;
 };
 
+// Waits until no CPU is inside a program that started before now.
+void wait_for_packets_in_flight();
+
 // Copies every entry that `to` does not have. Hashes of one layout.
 Result<> copy_entries(int from, int to);
 
