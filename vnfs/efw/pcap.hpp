@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Reads captures: plain pcap (draft-ietf-opsawg-pcap), of Ethernet.
+// Reads captures of Ethernet, pcap or pcapng.
 #pragma once
 
 #include <cstdint>
