@@ -128,7 +128,18 @@ CALLS = [
     ("post", "/v1/rollback", {"to": 11}, 200),
     ("post", "/v1/rollback", {"to": 99}, 404),
     ("post", "/v1/rollback", {"to": "1"}, 400),
-    ("put", "/v1/chains/in", {"path": "in(cli0) -> efw -> out", "xdp": "native"}, 200),
+    ("get", "/v1/edpi/records", None, 404),
+    ("put", "/v1/chains/in", {"path": "in(cli0) -> efw -> edpi -> out", "xdp": "native"}, 200),
+    ("get", "/v1/edpi", None, 200),
+    ("get", "/v1/edpi?instance=none", None, 404),
+    ("get", "/v1/edpi/flows", None, 200),
+    ("get", "/v1/edpi/flows?address=x", None, 400),
+    ("get", "/v1/edpi/flows?instance=none", None, 404),
+    ("get", "/v1/edpi/flows/0-1", None, 404),
+    ("get", "/v1/edpi/applications", None, 200),
+    ("get", "/v1/edpi/applications?instance=none", None, 404),
+    ("get", "/v1/edpi/records", None, 200),
+    ("put", "/v1/chains/in", {"path": "in(cli0) -> efw -> out"}, 200),
     ("delete", "/v1/chains/back?dry_run=true", None, 200),
     ("delete", "/v1/chains/back", None, 200),
     ("get", "/v1/history", None, 200),
@@ -153,7 +164,7 @@ class ApiTest(LabCase):
                  self.lab.dir / f"run/{self.lab.name}.sock", f"http://evnf{path}"]
         if body is not None:
             words += ["-d", body if isinstance(body, str) else json.dumps(body)]
-        endless = path.startswith(("/v1/trace", "/v1/efw/log"))
+        endless = path.startswith(("/v1/trace", "/v1/efw/log", "/v1/edpi/records"))
         if endless:
             words += ["-m", "4"]  # to watch, programs are loaded first
         text, status = self.lab.run(words, check=not endless).stdout.rsplit("\n", 1)
@@ -215,6 +226,8 @@ class ApiTest(LabCase):
         # Two who watch at once are watch_test's.
         described -= {("get", "/v1/times", "409"), ("get", "/v1/trace", "409")}
         described -= {("get", "/v1/efw/log", "409")}  # efw_test's
+        described -= {("get", "/v1/edpi/records", "409"),  # the same for all feeds
+                      ("get", "/v1/edpi/flows/{id}", "200")}  # edpi_test's
         self.assertEqual(described - called, set())
 
     def test_what_is_not_understood_is_refused(self):
@@ -271,7 +284,7 @@ class ApiTest(LabCase):
         self.assertEqual(complete("efw", "rule", ""),
                          ["add", "del", "list", "replace", "import", "export"])
         self.assertEqual(complete("efw", "rule", "d"), ["del"])
-        self.assertEqual(complete("e"), ["efw", "elb"])
+        self.assertEqual(complete("e"), ["edpi", "efw", "elb"])
         self.assertEqual(complete("elb", ""), ["service", "backend", "stats", "conn", "import",
                                                "health", "feedback"])
         self.assertEqual(complete("elb", "conn", ""), ["list", "show", "flush"])

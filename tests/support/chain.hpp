@@ -119,6 +119,7 @@ public:
         return packets;
     }
 
+    int root_program() { return program(root_->operator->()->progs.root); }
     forward_bpf &forward() { return *forward_.operator->(); }
     static int program(const bpf_program *p) { return bpf_program__fd(p); }
 

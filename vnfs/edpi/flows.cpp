@@ -1,0 +1,316 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "vnfs/edpi/flows.hpp"
+
+#include <netinet/in.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "vnfs/edpi/key.h"
+#include "vnfs/edpi/record.hpp"
+
+namespace evnf::edpi
+{
+
+namespace
+{
+
+constexpr unsigned fin = 0x01, rst = 0x04;
+constexpr std::size_t ip4_header = 20, ip6_header = 40;
+// Ended together: each such batch waits once for the packets under way.
+constexpr std::size_t batch = 4096;
+
+bool is_closed(const edpi_flow &f)
+{
+    const unsigned here = f.seen >> EDPI_SEEN_FLAGS(0), there = f.seen >> EDPI_SEEN_FLAGS(1);
+    return (here & there & fin) || ((here | there) & rst);
+}
+
+// What nDPI reads of a packet that was cut: its length must not be beyond the bytes there.
+std::vector<std::uint8_t> shortened(std::span<const std::uint8_t> ip)
+{
+    std::vector<std::uint8_t> out(ip.begin(), ip.end());
+    const bool v4 = out[0] >> 4 == 4;
+    const std::size_t at = v4 ? 2 : 4; // the length field
+    const std::size_t length = v4 ? out.size() : out.size() - ip6_header;
+    out[at] = static_cast<std::uint8_t>(length >> 8);
+    out[at + 1] = static_cast<std::uint8_t>(length);
+    return out;
+}
+
+void add(Counts &to, const Counts &c)
+{
+    for (int end = 0; end < 2; ++end) {
+        to.packets[end] += c.packets[end];
+        to.bytes[end] += c.bytes[end];
+    }
+}
+
+} // namespace
+
+Flows::Flows(Table table, Inspectors inspectors, Sink sink)
+    : table_(std::move(table)),
+      shares_(inspectors.size()),
+      sink_(std::move(sink)),
+      details_(table_.size()),
+      told_(table_.size())
+{
+    for (std::size_t i = 0; i < shares_.size(); ++i)
+        shares_[i].inspector = std::move(inspectors[i]);
+}
+
+void Flows::set(Timeouts timeouts)
+{
+    const std::lock_guard lock(mutex_);
+    timeouts_ = timeouts;
+}
+
+void Flows::set(Inspectors inspectors)
+{
+    for (std::size_t i = 0; i < shares_.size(); ++i) {
+        const std::lock_guard lock(shares_[i].mutex);
+        decide(shares_[i].inspector->conclude_all());
+        shares_[i].inspector = std::move(inspectors[i]);
+    }
+}
+
+// As copy_bucket() in bpf/lib/copy.h, so that each worker has inspectors of its own when there
+// are as many as there are workers.
+Flows::Share &Flows::share_of(const edpi_key &key)
+{
+    std::uint32_t h = key.port[0] ^ key.port[1] ^ key.proto;
+    for (int i = 0; i < 4; ++i)
+        h ^= key.addr[0].w[i] ^ key.addr[1].w[i];
+    h ^= h >> 16;
+    h ^= h >> 8;
+    return shares_[(h & (COPY_BUCKETS - 1)) % shares_.size()];
+}
+
+void Flows::inspect(const SlowPacket &packet, std::uint64_t ms)
+{
+    const pkt &p = packet.head->pkt;
+    const std::uint32_t slot = packet.head->note;
+    edpi_key key{};
+    edpi_key_of(&p, &key);
+    if (slot >= table_.size() ||
+        packet.frame.size() < p.l3_off + (key.family == 4 ? ip4_header : ip6_header))
+        return;
+    const auto ip = packet.frame.subspan(p.l3_off);
+    std::vector<std::uint8_t> cut;
+    if (packet.frame.size() < p.l3_end)
+        cut = shortened(ip);
+    Share &share = share_of(key);
+    const std::lock_guard lock(share.mutex);
+    // Whoever ends a flow says so before it takes the lock.
+    if (table_.state(slot) != EDPI_OPEN || std::memcmp(&table_.key(slot), &key, sizeof key))
+        return;
+    decide(share.inspector->inspect(slot, key.proto, cut.empty() ? ip : std::span(cut), ms));
+}
+
+void Flows::decide(std::vector<Inspector::Decided> decided)
+{
+    for (auto &d : decided) {
+        {
+            const std::lock_guard lock(mutex_);
+            details_[d.id] = std::make_unique<json>(std::move(d.facts.details));
+        }
+        const auto [master, app] = d.facts.application;
+        table_.name(d.id, master, app);
+        if (d.final)
+            table_.close_inspection(d.id);
+    }
+}
+
+void Flows::conclude(std::uint32_t slot)
+{
+    Share &share = share_of(table_.key(slot));
+    const std::lock_guard lock(share.mutex);
+    std::vector<Inspector::Decided> decided;
+    if (auto facts = share.inspector->conclude(slot))
+        decided.push_back({slot, *std::move(facts)});
+    decide(std::move(decided));
+}
+
+// Why a flow's record is due; null if it is not.
+const char *Flows::due(std::uint32_t slot, std::uint64_t now) const
+{
+    constexpr std::uint64_t second = 1'000'000'000;
+    const edpi_flow f = table_.flow(slot);
+    const std::uint64_t silent = now > f.last ? now - f.last : 0;
+    if (is_closed(f) && silent > timeouts_.closed * second)
+        return "closed";
+    if (silent > timeouts_.idle * second)
+        return "idle";
+    const std::uint64_t since = std::max<std::uint64_t>(f.first, told_[slot]);
+    return now > since && now - since > timeouts_.active * second ? "active" : nullptr;
+}
+
+void Flows::sweep(std::uint64_t now)
+{
+    std::vector<Ending> ending;
+    for (std::uint32_t slot = 0; slot < table_.size(); ++slot) {
+        switch (table_.state(slot)) {
+        case EDPI_TOLD:
+        case EDPI_DONE:
+            table_.release(slot); // an evnfd died over it
+            break;
+        case EDPI_SPARE:
+        case EDPI_ENDING: // also what the sink would not take
+            ending.push_back({slot, "restart"});
+            break;
+        case EDPI_OPEN:
+        case EDPI_CLASSIFIED:
+        case EDPI_GIVEN_UP: {
+            const std::lock_guard lock(mutex_);
+            if (const char *why = due(slot, now))
+                ending.push_back({slot, why});
+            break;
+        }
+        default:
+            break;
+        }
+        if (ending.size() == batch)
+            end(std::exchange(ending, {}));
+    }
+    end(std::move(ending));
+    tell_unaccounted();
+}
+
+void Flows::end_all(const std::string &why)
+{
+    std::vector<Ending> ending;
+    for (std::uint32_t slot = 0; slot < table_.size(); ++slot)
+        if (table_.is_flow(slot))
+            ending.push_back({slot, why});
+    end(std::move(ending));
+    tell_unaccounted();
+}
+
+void Flows::end(std::vector<Ending> ending)
+{
+    const auto now = now_ns();
+    for (const auto &e : ending)
+        if (e.why == "active" && tell(e.slot, e.why))
+            told_[e.slot] = now;
+    std::erase_if(ending,
+                  [&](const Ending &e) { return e.why == "active" || !table_.begin_end(e.slot); });
+    if (ending.empty())
+        return;
+    bpf::wait_for_packets_in_flight();
+    for (const auto &e : ending) {
+        conclude(e.slot);
+        if (!tell(e.slot, e.why))
+            continue; // asked again at the next sweep
+        const std::lock_guard lock(mutex_);
+        details_[e.slot].reset();
+        told_[e.slot] = 0;
+        table_.release(e.slot);
+    }
+}
+
+bool Flows::tell(std::uint32_t slot, const std::string &why)
+{
+    const Counts counts = table_.counts(slot);
+    const edpi_flow flow = table_.flow(slot);
+    if (counts.any()) {
+        json record = describe(slot, counts);
+        record["end"] = why;
+        if (!sink_(record))
+            return false;
+        table_.account_for(slot, counts);
+    }
+    const std::lock_guard lock(mutex_);
+    Sum &sum = sums_[{flow.master, flow.app}];
+    add(sum.exported, counts);
+    sum.flows += why != "active" && (flow.packets[0] || flow.packets[1]);
+    records_ += counts.any();
+    return true;
+}
+
+void Flows::tell_unaccounted()
+{
+    const counter c = table_.unaccounted();
+    if (!c.packets || !sink_(unaccounted_json(c)))
+        return;
+    table_.account_for_unaccounted(c);
+    const std::lock_guard lock(mutex_);
+    unaccounted_.packets += c.packets;
+    unaccounted_.bytes += c.bytes;
+    ++records_;
+}
+
+json Flows::describe(std::uint32_t slot, const Counts &counts) const
+{
+    const edpi_flow flow = table_.flow(slot);
+    json out = flow_json(slot, table_.key(slot), flow, counts);
+    {
+        const std::lock_guard lock(mutex_);
+        if (details_[slot]) {
+            out.update(*details_[slot]);
+            return out;
+        }
+    }
+    const Application application{flow.master, flow.app};
+    out["application"] = name(application);
+    out["category"] = category(application);
+    return out;
+}
+
+std::optional<json> Flows::show(std::uint32_t slot) const
+{
+    if (slot >= table_.size() || !table_.is_flow(slot))
+        return std::nullopt;
+    return describe(slot, table_.counts(slot));
+}
+
+Flows::Sums Flows::sums() const
+{
+    Sums out;
+    {
+        const std::lock_guard lock(mutex_);
+        out = sums_;
+    }
+    for (std::uint32_t slot = 0; slot < table_.size(); ++slot)
+        if (table_.is_flow(slot)) {
+            const edpi_flow f = table_.flow(slot);
+            Sum &sum = out[{f.master, f.app}];
+            ++sum.active;
+            add(sum.open, table_.counts(slot));
+        }
+    return out;
+}
+
+counter Flows::exported_unaccounted() const
+{
+    const std::lock_guard lock(mutex_);
+    return unaccounted_;
+}
+
+Flows::Load Flows::load() const
+{
+    Load out;
+    for (std::uint32_t slot = 0; slot < table_.size(); ++slot)
+        out.used += table_.is_flow(slot);
+    for (const auto &share : shares_) {
+        const std::lock_guard lock(share.mutex);
+        out.inspected += share.inspector->flows();
+    }
+    const std::lock_guard lock(mutex_);
+    out.records = records_;
+    return out;
+}
+
+// Any inspector's names are those of all.
+std::string Flows::name(Application a) const
+{
+    const std::lock_guard lock(shares_.front().mutex);
+    return shares_.front().inspector->name(a);
+}
+
+std::string Flows::category(Application a) const
+{
+    const std::lock_guard lock(shares_.front().mutex);
+    return shares_.front().inspector->category(a);
+}
+
+} // namespace evnf::edpi

@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "vnfs/edpi/table.hpp"
+
+#include <fcntl.h>
+
+#include <atomic>
+#include <cstring>
+
+namespace evnf::edpi
+{
+
+namespace
+{
+
+// The memory is the kernel's too.
+template <class T>
+T load(const T &value)
+{
+    return std::atomic_ref(const_cast<T &>(value)).load();
+}
+
+template <class T>
+void store(T &value, T to)
+{
+    std::atomic_ref(value).store(to);
+}
+
+template <class T>
+Result<> map_array(const bpf::MapSet &maps, const std::string &name,
+                   std::optional<bpf::Mapping> &memory, T *&values)
+{
+    auto fd = maps.fd(name);
+    if (!fd)
+        return fd.error();
+    auto mapped = bpf::Mapping::of_array(*fd, sizeof(T));
+    if (!mapped)
+        return std::move(mapped).context("map " + name).error();
+    values = reinterpret_cast<T *>(mapped->data());
+    memory.emplace(*std::move(mapped));
+    return Unit{};
+}
+
+Result<> keep(const bpf::MapSet &maps, const std::string &name, Fd &own)
+{
+    auto fd = maps.fd(name);
+    if (!fd)
+        return fd.error();
+    own = Fd(::fcntl(*fd, F_DUPFD_CLOEXEC, 0));
+    if (!own)
+        return sys_error("keep map " + name);
+    return Unit{};
+}
+
+} // namespace
+
+Counts Counts::operator-(const Counts &o) const
+{
+    Counts out;
+    for (int end = 0; end < 2; ++end) {
+        out.packets[end] = packets[end] - o.packets[end];
+        out.bytes[end] = bytes[end] - o.bytes[end];
+    }
+    return out;
+}
+
+void Table::set_size(bpf::MapSet &maps, std::uint32_t flows)
+{
+    for (const char *name : {"edpi_flows", "edpi_keys", "edpi_exports", "edpi_index", "edpi_free"})
+        maps.set_size(name, flows);
+}
+
+Result<Table> Table::bind(const bpf::MapSet &maps)
+{
+    Table t;
+    for (const auto &[name, own] : {std::pair{"edpi_index", &t.index_},
+                                    {"edpi_free", &t.free_},
+                                    {"edpi_unaccounted", &t.unaccounted_}})
+        if (auto r = keep(maps, name, *own); !r)
+            return r.error();
+    if (auto r = map_array(maps, "edpi_flows", t.flow_memory_, t.flows_); !r)
+        return r.error();
+    if (auto r = map_array(maps, "edpi_keys", t.key_memory_, t.keys_); !r)
+        return r.error();
+    if (auto r = map_array(maps, "edpi_exports", t.export_memory_, t.exports_); !r)
+        return r.error();
+    if (auto r = map_array(maps, "edpi_books", t.book_memory_, t.book_); !r)
+        return r.error();
+    t.size_ = static_cast<std::uint32_t>(t.flow_memory_->size() / sizeof(edpi_flow));
+    if (auto r = t.offer_all(); !r)
+        return r.error();
+    return t;
+}
+
+// A slot that is offered twice because an evnfd died here is taken once: see slot_take().
+Result<> Table::offer_all()
+{
+    while (load(book_->offered) < size_) {
+        const auto slot = static_cast<std::uint32_t>(load(book_->offered));
+        if (bpf_map_update_elem(free_.get(), nullptr, &slot, 0))
+            return sys_error("fill the free flow slots");
+        store(book_->offered, load(book_->offered) + 1);
+    }
+    return Unit{};
+}
+
+std::uint32_t Table::state(std::uint32_t slot) const
+{
+    return load(flows_[slot].state);
+}
+
+bool Table::is_flow(std::uint32_t slot) const
+{
+    const auto s = state(slot);
+    return s == EDPI_OPEN || s == EDPI_CLASSIFIED || s == EDPI_GIVEN_UP;
+}
+
+edpi_flow Table::flow(std::uint32_t slot) const
+{
+    const edpi_flow &f = flows_[slot];
+    return {.packets = {load(f.packets[0]), load(f.packets[1])},
+            .bytes = {load(f.bytes[0]), load(f.bytes[1])},
+            .first = load(f.first),
+            .last = load(f.last),
+            .seen = load(f.seen),
+            .copied = load(f.copied),
+            .master = load(f.master),
+            .app = load(f.app),
+            .state = load(f.state)};
+}
+
+Counts Table::counts(std::uint32_t slot) const
+{
+    const edpi_flow f = flow(slot);
+    const edpi_exported &told = exports_[slot];
+    Counts now, before;
+    for (int end = 0; end < 2; ++end) {
+        now.packets[end] = f.packets[end];
+        now.bytes[end] = f.bytes[end];
+        before.packets[end] = load(told.packets[end]);
+        before.bytes[end] = load(told.bytes[end]);
+    }
+    return now - before;
+}
+
+counter Table::unaccounted() const
+{
+    const auto all = bpf::PerCpuCounters<counter>::bind(unaccounted_.get());
+    const counter total = all ? all->sum(0) : counter{};
+    return {total.packets - load(book_->unaccounted.packets),
+            total.bytes - load(book_->unaccounted.bytes)};
+}
+
+bool Table::change(std::uint32_t slot, std::uint32_t from, std::uint32_t to)
+{
+    return std::atomic_ref(flows_[slot].state).compare_exchange_strong(from, to);
+}
+
+void Table::name(std::uint32_t slot, std::uint16_t master, std::uint16_t app)
+{
+    store(flows_[slot].master, master);
+    store(flows_[slot].app, app);
+}
+
+// Not of a flow that is about to end.
+void Table::close_inspection(std::uint32_t slot)
+{
+    const edpi_flow &f = flows_[slot];
+    change(slot, EDPI_OPEN, load(f.master) || load(f.app) ? EDPI_CLASSIFIED : EDPI_GIVEN_UP);
+}
+
+bool Table::begin_end(std::uint32_t slot)
+{
+    const auto was = state(slot);
+    if (was == EDPI_ENDING) // by a daemon that died over it
+        ;
+    else if (!(is_flow(slot) || was == EDPI_SPARE) || !change(slot, was, EDPI_ENDING))
+        return false;
+    std::uint32_t owner = 0;
+    if (bpf_map_lookup_elem(index_.get(), &keys_[slot], &owner) == 0 && owner == slot)
+        bpf_map_delete_elem(index_.get(), &keys_[slot]);
+    return true;
+}
+
+void Table::account_for(std::uint32_t slot, const Counts &told)
+{
+    edpi_exported &e = exports_[slot];
+    for (int end = 0; end < 2; ++end) {
+        store(e.packets[end], load(e.packets[end]) + told.packets[end]);
+        store(e.bytes[end], load(e.bytes[end]) + told.bytes[end]);
+    }
+}
+
+void Table::account_for_unaccounted(const counter &told)
+{
+    store(book_->unaccounted.packets, load(book_->unaccounted.packets) + told.packets);
+    store(book_->unaccounted.bytes, load(book_->unaccounted.bytes) + told.bytes);
+}
+
+// Each step is taken again by the next daemon if this one dies over it. Nobody takes a slot
+// that is EDPI_TOLD: it may be in edpi_free yet from such a time.
+void Table::release(std::uint32_t slot)
+{
+    if (state(slot) != EDPI_DONE) {
+        store(flows_[slot].state, std::uint32_t{EDPI_TOLD});
+        std::memset(&flows_[slot], 0, offsetof(edpi_flow, state));
+        exports_[slot] = {};
+        store(flows_[slot].state, std::uint32_t{EDPI_DONE});
+    }
+    bpf_map_update_elem(free_.get(), nullptr, &slot, 0); // full only if it is in there
+    change(slot, EDPI_DONE, EDPI_FREE);
+}
+
+} // namespace evnf::edpi
