@@ -128,6 +128,10 @@ class EdpiTest(LabCase):
                       self.lab.evnf("edpi", "flow", "show", found[443]["id"]).stdout)
         top = self.lab.evnf("edpi", "top", "--count", "1", "--interval", "0.1").stdout
         self.assertIn("TLS", top)
+        metrics = self.lab.run(["curl", "-s", "--unix-socket",
+                                self.lab.dir / f"run/{self.lab.name}.sock",
+                                "http://evnf/metrics"]).stdout
+        self.assertRegex(metrics, r'evnf_edpi_application_bytes_total\{.*application="TLS"')
         gone = self.lab.evnf("edpi", "flow", "show", "1023-1", check=False)
         self.assertEqual(gone.returncode, 1)
         self.assertIn("no flow has the id '1023-1'", gone.stderr)
@@ -176,13 +180,13 @@ class EdpiTest(LabCase):
         began = self.passed()
         self.serve("iperf3", "-s")
         self.wait_for(5201)
-        iperf = self.lab.client.start("iperf3", "-c", "10.0.11.2", "-t", "6", "-b", "300M",
+        iperf = self.lab.client.start("iperf3", "-c", "10.0.11.2", "-t", "10", "-b", "300M",
                                       "-P", "4", log="iperf.log")
         time.sleep(1)
         self.lab.client.run("python3", "-c", FLOOD)
-        for _ in range(2):
+        for end in (self.lab.kill_daemon, self.lab.stop_daemon, self.lab.kill_daemon):
             time.sleep(1)
-            self.lab.kill_daemon()
+            end()
             self.lab.start_daemon()
         self.lab.evnf("chain", "set", "back", "in(srv1) -> edpi -> host")
         self.lab.evnf("chain", "rollback")
@@ -197,10 +201,6 @@ class EdpiTest(LabCase):
         self.assertGreater(self.accounted()[1], 50_000_000)
         self.assertLessEqual({"flow", "unaccounted"}, {r["record"] for r in records})
         self.assertLessEqual({"active", "closed", "idle"}, {r.get("end") for r in records})
-        metrics = self.lab.run(["curl", "-s", "--unix-socket",
-                                self.lab.dir / f"run/{self.lab.name}.sock",
-                                "http://evnf/metrics"]).stdout
-        self.assertIn("evnf_edpi_application_bytes_total{", metrics)
 
     def test_records_wait_for_who_listens(self):
         path = self.lab.dir / "collector"

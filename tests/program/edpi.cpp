@@ -162,14 +162,13 @@ TEST_CASE("each packet is in one record through time-outs, full sinks and deaths
         return true;
     };
     auto flows = edpi.flows_with(sink);
-    const auto start = edpi::now_ns();
     for (int i = 0; i < 12000; ++i) {
         run_into(edpi, want, any_packet(random, 4));
         if (roll(random, 100))
             continue;
         try {
             // What has been silent for so long at that time; or has gone on for long.
-            flows->sweep(start + roll(random, 2) * 61 * second);
+            flows->sweep(edpi::now_ns() + roll(random, 2) * 61 * second);
             if (roll(random, 10) == 0)
                 flows = edpi.flows_with(sink);
         } catch (const Death &) {
@@ -180,10 +179,10 @@ TEST_CASE("each packet is in one record through time-outs, full sinks and deaths
         account(have, r);
         return true;
     });
-    flows->sweep(start);
+    flows->sweep(edpi::now_ns());
     flows->end_all("test");
-    CHECK(refused > 10);
-    CHECK(deaths > 10);
+    CHECK(refused > 5);
+    CHECK(deaths > 5);
     CHECK(ends["idle"] > 100);
     CHECK(ends["restart"] > 5);
     CHECK(have == want);

@@ -167,7 +167,7 @@ bool Exporter::put(const nlohmann::json &record)
     if (to_.kind == Destination::Kind::standard)
         return ::write(STDOUT_FILENO, line.data(), line.size()) ==
                static_cast<ssize_t>(line.size());
-    if (!ready())
+    if (Clock::now() - stalled_ < look_again || !ready())
         return false;
     return to_.kind == Destination::Kind::file ? write_file(line) : write_stream(line);
 }
@@ -191,6 +191,7 @@ bool Exporter::write_stream(std::string line)
         while (!rest_.empty()) {
             const ssize_t n = ::send(fd_.get(), rest_.data(), rest_.size(), MSG_NOSIGNAL);
             if (n <= 0) {
+                stalled_ = Clock::now();
                 if (errno != EAGAIN && errno != EINTR) {
                     complain(sys_error("send records").message());
                     fd_ = Fd();

@@ -46,9 +46,10 @@ private:
 
     Destination to_;
     Fd fd_;
-    Clock::time_point looked_{}; // when it was opened, or tried last
-    std::string rest_;           // of a line that a stream has begun to take
-    std::string begun_;          // that line
+    Clock::time_point looked_{};  // when it was opened, or tried last
+    std::string rest_;            // of a line that a stream has begun to take
+    std::string begun_;           // that line
+    Clock::time_point stalled_{}; // when a stream took no more
     bool complained_ = false;
 };
 

@@ -212,7 +212,8 @@ bool Flows::tell(std::uint32_t slot, const std::string &why)
 {
     const Counts counts = table_.counts(slot);
     const edpi_flow flow = table_.flow(slot);
-    if (counts.any()) {
+    const bool ends = why != "active" && (flow.packets[0] || flow.packets[1]);
+    if (counts.any() || ends) {
         json record = describe(slot, counts);
         record["end"] = why;
         if (!sink_(record))
@@ -222,8 +223,8 @@ bool Flows::tell(std::uint32_t slot, const std::string &why)
     const std::lock_guard lock(mutex_);
     Sum &sum = sums_[{flow.master, flow.app}];
     add(sum.exported, counts);
-    sum.flows += why != "active" && (flow.packets[0] || flow.packets[1]);
-    records_ += counts.any();
+    sum.flows += ends;
+    records_ += counts.any() || ends;
     return true;
 }
 

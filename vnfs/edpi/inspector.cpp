@@ -50,7 +50,8 @@ Result<std::unique_ptr<Inspector>> Inspector::make(const std::string &protocols_
     ndpi_set_protocol_detection_bitmask2(module, &all);
     if (!protocols_file.empty() && (::access(protocols_file.c_str(), R_OK) ||
                                     ndpi_load_protocols_file(module, protocols_file.c_str())))
-        return sys_error("read the protocols of " + protocols_file);
+        return bad_input("read the protocols of " + protocols_file + ": " +
+                         std::generic_category().message(errno));
     ndpi_finalize_initialization(module);
     return out;
 }

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <map>
 
+#include "base/log.hpp"
 #include "vnfs/edpi/record.hpp"
 #include "vnfs/edpi/section.hpp"
 
@@ -93,12 +94,13 @@ Keeper::~Keeper()
 
 Result<Keeper::Prepared> Keeper::prepare(const json &section)
 {
-    json before;
+    Prepared out{section, {}, 0, nullptr, {}};
     {
         const std::lock_guard lock(mutex_);
-        before = section_;
+        out.before = section_;
+        out.turn = ++turns_;
     }
-    Prepared out{section, nullptr, {}};
+    const json &before = out.before;
     if (before.is_null() || before["export"] != section["export"]) {
         out.exporter = std::make_unique<Exporter>(destination_of(section));
         if (auto r = out.exporter->check(); !r)
@@ -115,6 +117,18 @@ Result<Keeper::Prepared> Keeper::prepare(const json &section)
 
 void Keeper::put_in_force(Prepared prepared)
 {
+    {
+        const std::lock_guard lock(mutex_);
+        if (prepared.turn < turn_)
+            return;
+        turn_ = prepared.turn;
+    }
+    if (prepared.before != section_) { // two changes in a moment
+        auto again = prepare(prepared.section);
+        if (!again)
+            return log_error("edpi: " + again.error().message());
+        prepared = *std::move(again);
+    }
     if (!prepared.inspectors.empty())
         flows_->set(std::move(prepared.inspectors));
     flows_->set(timeouts_of(prepared.section));

@@ -21,6 +21,8 @@ public:
     // What a section asks for, made ready: to put it in force cannot fail.
     struct Prepared {
         json section;
+        json before; // in force when it was prepared
+        unsigned turn;
         std::unique_ptr<Exporter> exporter; // null: the one that is there
         Flows::Inspectors inspectors;       // empty: those that are there
     };
@@ -32,6 +34,7 @@ public:
     Keeper &operator=(const Keeper &) = delete;
 
     Result<Prepared> prepare(const json &section);
+    // Unless one that was prepared later is in force already.
     void put_in_force(Prepared prepared);
 
     [[nodiscard]] Flows &flows() { return *flows_; }
@@ -43,10 +46,11 @@ private:
     void run();
     bool export_record(const json &record);
 
-    std::mutex mutex_; // guards the four below
+    std::mutex mutex_; // guards those up to feed_
     std::condition_variable changed_;
     std::unique_ptr<Exporter> exporter_;
-    json section_;
+    json section_;                  // in force
+    unsigned turn_ = 0, turns_ = 0; // of it; given so far
     bool ending_ = false;
     const std::shared_ptr<Feed> feed_ = std::make_shared<Feed>();
     std::unique_ptr<Flows> flows_;
