@@ -31,7 +31,8 @@ inline int http_status(const Error &e)
         return 404;
     case EEXIST:
         return 409;
-    case ENOSPC: // where we set the bound, but also where the system does
+    case EDQUOT: // a bound of ours
+    case ENOSPC: // of the system's
         return 507;
     default:
         return 500;
@@ -46,7 +47,8 @@ inline void answer(httplib::Response &response, const json &body)
 inline void answer(httplib::Response &response, const Error &e)
 {
     const int status = http_status(e);
-    json body{{"error", status == 500 ? e.message() : e.what}};
+    const bool of_system = status == 500 || e.code == ENOSPC;
+    json body{{"error", of_system ? e.message() : e.what}};
     if (!e.where.empty())
         body.update({{"where", e.where}, {"offset", e.offset}, {"length", e.length}});
     response.status = status;

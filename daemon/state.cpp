@@ -79,11 +79,11 @@ json inverse(const json &document, const json &change)
 
 } // namespace
 
-void State::change(const json &next, const std::string &what, std::vector<std::string> lines)
+void State::change(json next, const std::string &what, std::vector<std::string> lines)
 {
     if (next == document && !history.empty())
         return;
-    json before = std::exchange(document, next);
+    json before = std::exchange(document, std::move(next));
     remember(what, std::move(lines), json::array({operation("replace", "", std::move(before))}));
 }
 

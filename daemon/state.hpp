@@ -38,7 +38,7 @@ struct State {
 
     [[nodiscard]] bool has_incorporated(const json &file) const;
     // Makes `next` the document, and that a change, if it is one.
-    void change(const json &next, const std::string &what, std::vector<std::string> lines);
+    void change(json next, const std::string &what, std::vector<std::string> lines);
     // The same by a patch of the document.
     void change_by(const json &patch, const std::string &what, std::vector<std::string> lines);
     // The change of that number, null if it is not kept.

@@ -178,7 +178,6 @@ class ErrorsTest(LabCase):
         kept = self.lab.dir / f"state/{self.lab.name}.json"
         (kept.parent / f"{kept.name}.new").mkdir()
         for words in (("chain", "set", "in", "in(cli0) -> elb -> out"),
-                      ("efw", "rule", "add", "tcp dport 9 drop"),
                       ("apply", self.file(CONFIG + '[efw]\ndefault = "drop"\n'))):
             self.assertIn(f"write {kept}.new: Is a directory", self.refused(1, *words))
             self.assertEqual(self.config(), self.document)
@@ -186,6 +185,34 @@ class ErrorsTest(LabCase):
             self.assertIn("efw", self.slots("in"))
         self.assertEqual(self.lab.evnf_json("chain", "history"), history)
         self.assertEqual(json.loads(kept.read_text())["history"][-1]["number"], 1)
+
+    def test_a_rule_that_cannot_be_kept_is_taken_back(self):
+        # On a disk that is full.
+        self.lab.stop_daemon()
+        folder = self.lab.dir / "state"
+        kept = {file.name: file.read_bytes() for file in folder.iterdir() if file.is_file()}
+        self.lab.run(["mount", "-t", "tmpfs", "-o", "size=128k", "none", folder])
+        self.addCleanup(self.lab.run, ["umount", "-l", folder])
+        for name, content in kept.items():
+            (folder / name).write_bytes(content)
+        self.lab.start_daemon()
+        self.document = self.config()
+        history = self.lab.evnf_json("chain", "history")
+        with self.assertRaises(OSError), open(folder / "full", "wb", buffering=0) as file:
+            while True:
+                file.write(bytes(4096))
+        for words in (("efw", "rule", "add", "tcp dport 9 drop"), ("efw", "rule", "del", "1")):
+            said = self.refused(1, *words)
+            self.assertIn("write: No space left on device", said)
+            self.assertEqual(self.config(), self.document)
+            self.assertEqual(self.curl(f"http://{VIP}/"), "server1")
+        self.assertEqual(self.lab.evnf_json("chain", "history"), history)
+        (folder / "full").unlink()
+        self.lab.evnf("efw", "rule", "add", "tcp dport 9 drop")
+        self.document = self.config()
+        self.lab.kill_daemon()
+        self.lab.start_daemon()
+        self.assertEqual(self.config(), self.document)
 
     def test_second_daemon_of_the_name(self):
         said = self.daemon(code=1)

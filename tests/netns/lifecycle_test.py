@@ -327,10 +327,12 @@ class LifecycleTest(LabCase):
         self.assertRegex(self.lab.evnf("chain", "history").stdout.splitlines()[-1],
                          r"^25 +\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ  efw: POST /rules  "
                          r"\+ efw rule sctp dport 19 drop$")
-        # From a version that kept no history: it begins with what there was.
+        # From a version that kept no history, and all in one file: it begins with what there was.
+        self.lab.evnf("efw", "rule", "add", "sctp dport 20 log drop")  # what is not only journaled
         self.lab.stop_daemon()
         kept = self.lab.dir / f"state/{self.lab.name}.json"
         state = json.loads(kept.read_text())
+        state["version"] = 1
         del state["history"]
         kept.write_text(json.dumps(state))
         self.lab.write_config(changed(85))

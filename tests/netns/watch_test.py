@@ -125,13 +125,13 @@ class WatchCase(LabCase):
 
     def end(self, process):
         """What it has printed."""
-        out, err = process.communicate(timeout=10)
+        out, err = process.communicate(timeout=60)
         self.assertEqual(process.returncode, 0, err)
         return out
 
     def kill(self, process, number=signal.SIGTERM):
         process.send_signal(number)
-        return process.communicate(timeout=10)
+        return process.communicate(timeout=60)
 
     def load(self, seconds):
         wrk = subprocess.Popen(
@@ -444,9 +444,9 @@ class TurnsTest(WatchCase):
         self.assertIn(BUSY, self.lab.evnf("trace", check=False).stderr)
         self.assertIsNone(measuring.poll())
         self.kill(measuring, signal.SIGKILL)
-        killed = time.monotonic()
+        killed = time.monotonic()  # it would have gone on for a minute
         self.lab.evnf("chain", "plan", "--measure", 1)
-        self.assertLess(time.monotonic() - killed, 2.5)
+        self.assertLess(time.monotonic() - killed, 30)
         self.wait_for(lambda: self.stage_program("in/efw") == size, 3)
         self.watch_once()
 
@@ -466,7 +466,7 @@ class TurnsTest(WatchCase):
     def test_a_daemon_that_ends_while_it_measures(self):
         measuring = self.watch("chain", "plan", "--measure", 60)
         self.lab.stop_daemon()
-        _, err = measuring.communicate(timeout=5)
+        _, err = measuring.communicate(timeout=60)
         self.assertEqual(measuring.returncode, 1)
         self.assertRegex(err, "no evnfd listens on|is gone")
 
@@ -492,7 +492,7 @@ class TurnsTest(WatchCase):
         other = self.lab.dir / "other.toml"
         other.write_text((CONFIG + RULES).replace("tcp dport 8080 drop", "tcp dport 8081 drop"))
         self.lab.evnf("apply", other)
-        _, err = trace.communicate(timeout=5)
+        _, err = trace.communicate(timeout=60)
         self.assertEqual(trace.returncode, 1)
         self.assertIn("the chains were changed: watch again", err)
         self.watch_once()

@@ -167,7 +167,7 @@ TEST_CASE("a set has what was put in and nothing else, whatever comes and goes")
         const auto done =
             whole ? sets.replace(set, parsed(add)) : sets.change(set, parsed(add), parsed(del));
         if (!done) {
-            REQUIRE(done.error().code == ENOSPC);
+            REQUIRE(done.error().code == EDQUOT);
             REQUIRE(next.size() > size);
             ++refused;
         } else {
@@ -196,7 +196,7 @@ TEST_CASE("what a set has no room for is refused, and nothing of it is there")
     must(sets.change(set, elements({"10.0.0.1"}), {}));
     const auto full = sets.change(set, elements({"10.0.0.1", "10.0.0.2", "10.0.0.3"}), {});
     REQUIRE_FALSE(full);
-    CHECK(full.error().code == ENOSPC);
+    CHECK(full.error().code == EDQUOT);
     CHECK(full.error().what == "set 'blocked' may have 2 elements, and would have 3: give it a "
                                "greater size in [efw.sets.blocked], or delete some first");
     CHECK(must(sets.count(set)) == 1);
@@ -209,7 +209,7 @@ TEST_CASE("what a set has no room for is refused, and nothing of it is there")
     greater.size = 100; // than the table
     const auto none = sets.change(greater, elements({"10.0.0.5", "10.0.0.6"}), {});
     REQUIRE_FALSE(none);
-    CHECK(none.error().code == ENOSPC);
+    CHECK(none.error().code == EDQUOT);
     CHECK(must(sets.count(set)) == 2);
 }
 

@@ -51,7 +51,7 @@ TEST_CASE("a document is completed and then stays as it is")
 TEST_CASE("a document that is wrong is refused at the place")
 {
     CHECK(refusal({{"efv", 1}})
-              .starts_with("/efv: 'efv' is not a section: there is chain, efw, elb"));
+              .starts_with("/efv: 'efv' is not a section: there is chain, edpi, efw, elb"));
     CHECK(refusal(document({chain("in", "in(eth0) -> out"), chain("b", "in(eth0) -> out")})) ==
           "/chain/1/path: 'eth0' has a chain already, 'in': an interface is in one chain");
     CHECK(refusal(document({chain("in", "in(eth0) -> out; in(eth1, eth0) -> efw -> out")}))
@@ -186,7 +186,7 @@ TEST_CASE("a service-chain request has no text to point into")
     const auto r = check_document(document({request}), nullptr);
     REQUIRE_FALSE(r);
     CHECK(r.error().where == "/chain/0/links");
-    CHECK(r.error().what == "no stage or label is named 'nonsense': there is efw, elb");
+    CHECK(r.error().what == "no stage or label is named 'nonsense': there is edpi, efw, elb");
     CHECK(r.error().length == 0);
 }
 

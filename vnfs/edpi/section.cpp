@@ -73,12 +73,12 @@ std::vector<std::string> diff_sections(const json &from, const json &to)
     const auto text = [](const json &value) {
         return value.is_string() && value.get<std::string>().empty() ? "none" : value.dump();
     };
+    // What is new differs from what nobody asked for.
+    const json before = from.is_object() ? from : *check_section(json::object(), nullptr);
     std::vector<std::string> out;
     for (const auto &[key, value] : to.items())
-        if (!from.is_object())
-            out.push_back("+ edpi " + key + " " + text(value));
-        else if (from[key] != value)
-            out.push_back("~ edpi " + key + " " + text(from[key]) + " -> " + text(value));
+        if (before[key] != value)
+            out.push_back("~ edpi " + key + " " + text(before[key]) + " -> " + text(value));
     return out;
 }
 

@@ -236,7 +236,7 @@ Result<SetElements::Changed> SetElements::apply(const DeclaredSet &set, const El
         return before.error();
     const std::size_t after = *before + fresh.size() - gone.size();
     if (after > set.size && after > *before)
-        return Error{.code = ENOSPC,
+        return Error{.code = EDQUOT,
                      .what = "set " + in_quotes(set.name) + " may have " +
                              std::to_string(set.size) + " elements, and would have " +
                              std::to_string(after) + ": give it a greater size in [efw.sets." +
@@ -297,7 +297,7 @@ Result<> SetElements::put(const Elements &fresh, const Elements &gone)
     }
     if (in == all.size())
         return full ? Result<>(Unit{}) : delete_batches(table_.fd(), gone);
-    const Error why = errno == E2BIG ? Error{.code = ENOSPC,
+    const Error why = errno == E2BIG ? Error{.code = EDQUOT,
                                              .what = "the table of all sets is full: delete "
                                                      "elements first"}
                                      : sys_error("add elements");
