@@ -5,22 +5,17 @@
 
 #include <chrono>
 #include <cstdio>
-#include <cstdlib>
 
 #include "support/efw_trial.hpp"
+#include "support/environment.hpp"
 #include "support/interfaces.hpp"
 
 using namespace evnf;
 using namespace evnf::efw;
+using test::environment;
 
 namespace
 {
-
-unsigned long from_environment(const char *name, unsigned long otherwise)
-{
-    const char *text = std::getenv(name);
-    return text ? std::strtoul(text, nullptr, 10) : otherwise;
-}
 
 std::vector<Rule> rules_of(model::Random &random, const model::Sets &sets)
 {
@@ -40,8 +35,8 @@ std::vector<Rule> rules_of(model::Random &random, const model::Sets &sets)
 TEST_CASE("the fast path and the model agree")
 {
     using Clock = std::chrono::steady_clock;
-    const auto seconds = from_environment("EVNF_SECONDS", 60);
-    const auto first = from_environment("EVNF_SEED", 1);
+    const auto seconds = environment("EVNF_SECONDS", 60);
+    const unsigned long first = environment("EVNF_SEED", 1);
     static constexpr efw_action defaults[] = {EFW_ACCEPT, EFW_DROP, EFW_SLOW};
 
     Tester tester;

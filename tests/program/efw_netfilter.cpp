@@ -1,28 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// efw against the kernel's own netfilter, and both against the plain model: the same random
-// rules as nftables rules, the same frames through veths, and each must have met the same
-// rules.
-#include <bpf/bpf.h>
-#include <linux/if_link.h>
-#include <linux/if_packet.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
-
-#include <cstdio>
-#include <fstream>
-#include <nlohmann/json.hpp>
-#include <thread>
-
-#include "support/chain.hpp"
-#include "support/efw_trial.hpp"
-#include "support/interfaces.hpp"
-#include "support/model.hpp"
-#include "support/nft.hpp"
-#include "vnfs/vnf.hpp"
+#include "support/three_way.hpp"
 
 using namespace evnf;
 using namespace evnf::test;
-namespace model = evnf::efw::model;
 
 namespace
 {
@@ -30,189 +10,17 @@ namespace
 constexpr int rulesets = 80, frames_each = 300;
 constexpr std::size_t most_rules = 30;
 
-// What arrives on the interfaces meets an nftables chain there, before anything else.
-class Netfilter
-{
-public:
-    explicit Netfilter(const model::World &world)
-    {
-        // An interface whose driver runs XDP has what a test run by its name needs.
-        const std::array<bpf_insn, 2> code{
-            bpf_insn{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = XDP_PASS},
-            bpf_insn{.code = BPF_JMP | BPF_EXIT}};
-        const Fd pass(
-            bpf_prog_load(BPF_PROG_TYPE_XDP, "pass", "GPL", code.data(), code.size(), nullptr));
-        REQUIRE(pass);
-        for (const auto &[ifindex, name] : world.interfaces)
-            REQUIRE(bpf_xdp_attach(static_cast<int>(ifindex), pass.get(), XDP_FLAGS_DRV_MODE,
-                                   nullptr) == 0);
-        socket_ = Fd(::socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0));
-        REQUIRE(socket_);
-    }
-
-    void load(const std::vector<efw::SectionRule> &rules, const model::World &world)
-    {
-        char path[] = "/tmp/evnf-nft-XXXXXX";
-        const Fd made(::mkstemp(path));
-        REQUIRE(made);
-        std::ofstream(path) << efw::nft_table(rules, world);
-        sh(std::string("nft -f ") + path);
-        std::remove(path);
-    }
-
-    void send(const Bytes &frame, const std::string &interface)
-    {
-        sockaddr_ll to{};
-        to.sll_family = AF_PACKET;
-        to.sll_ifindex = static_cast<int>(::if_nametoindex((interface + "-").c_str()));
-        REQUIRE(::sendto(socket_.get(), frame.data(), frame.size(), 0,
-                         reinterpret_cast<const sockaddr *>(&to),
-                         sizeof to) == static_cast<ssize_t>(frame.size()));
-    }
-
-    // Packets by counter, once all that were sent have arrived.
-    std::map<std::string, std::uint64_t> counts(std::uint64_t sent)
-    {
-        std::map<std::string, std::uint64_t> out;
-        for (int tries = 0; tries < 200; ++tries) {
-            out = read();
-            if (out["everything"] == sent)
-                return out;
-            std::this_thread::sleep_for(std::chrono::milliseconds(10));
-        }
-        FAIL("netfilter counted " << out["everything"] << " frames of " << sent);
-        return out;
-    }
-
-private:
-    static std::map<std::string, std::uint64_t> read()
-    {
-        FILE *nft = ::popen("nft -j list counters", "r");
-        REQUIRE(nft);
-        std::string text;
-        char part[4096];
-        for (std::size_t n; (n = std::fread(part, 1, sizeof part, nft)) > 0;)
-            text.append(part, n);
-        REQUIRE(::pclose(nft) == 0);
-        std::map<std::string, std::uint64_t> out;
-        const json listing = json::parse(text);
-        for (const auto &item : listing["nftables"])
-            if (item.contains("counter"))
-                out[item["counter"]["name"]] = item["counter"]["packets"];
-        return out;
-    }
-
-    Fd socket_;
-};
-
-// A frame for a packet of the model, if there is one that both sides read whole.
-std::optional<Frame> frame_for(const pkt &p, model::Random &random)
-{
-    const Address src(p.flow.saddr), dst(p.flow.daddr);
-    const bool v6 = p.flow.family == 6;
-    if (src.is_v4() == v6 || dst.is_v4() == v6)
-        return std::nullopt;
-    Frame f;
-    f.src = src.text();
-    f.dst = dst.text();
-    f.proto = p.flow.proto;
-    f.sport = ntohs(p.flow.sport);
-    f.dport = ntohs(p.flow.dport);
-    f.tcp_flags = p.tcp_flags;
-    f.icmp_type = p.icmp_type;
-    f.icmp_code = p.icmp_code;
-    f.tos = p.tos;
-    if (p.vlans) // nft looks into one tag
-        f.vlans = {p.vlan_tci[0]};
-    const unsigned offset = p.frag == PKT_FRAG_LATER ? 8 + model::below(random, 100) * 8 : 0;
-    if (v6 && (p.frag != PKT_FRAG_NONE || model::below(random, 8) == 0)) // or an atomic one
-        f.ext.push_back(
-            {IPPROTO_FRAGMENT, 8, static_cast<std::uint16_t>(offset | (p.frag == PKT_FRAG_FIRST))});
-    else if (v6 && model::below(random, 3) == 0)
-        f.ext = {{IPPROTO_DSTOPTS, 8}, {IPPROTO_ROUTING, 24}};
-    if (!v6)
-        f.frag = static_cast<std::uint16_t>(offset / 8 | (p.frag == PKT_FRAG_FIRST ? 0x2000 : 0) |
-                                            (model::below(random, 2) ? 0x4000 : 0));
-    if (!v6 && model::below(random, 3) == 0)
-        f.ip_options = 8;
-    f.payload.clear();
-    const Layout headers = layout(f);
-    const std::size_t length = std::min<std::size_t>(p.l3_end - p.l3_off, 1400);
-    f.payload.resize(std::max(length + headers.l3, headers.end) - headers.end, 0x5a);
-    const Parsed parsed = model_parse(build(f));
-    // "No next header" is no protocol to netfilter.
-    if (parsed.reason != NEXT || parsed.p.l4 == PKT_L4_BAD || parsed.p.l4 == PKT_L4_UNREAD ||
-        f.proto == IPPROTO_NONE)
-        return std::nullopt;
-    return f;
-}
-
 } // namespace
 
 TEST_CASE("efw, netfilter and the model meet the same rules")
 {
-    model::World world{test_interfaces(), {}};
-    ChainFixture chain;
-    Netfilter netfilter(world);
     model::Random random(11);
-    json section = efw::section_of({{}, {{}, model::any_sets(random)}, EFW_SLOW, {}});
-    const auto efw = must(find_vnf("efw")->load(chain.maps, section, nullptr));
-    chain.add_stage(efw->program());
-    std::size_t compared = 0, by_rule = 0;
+    ThreeWay three(random);
     for (int round = 0; round < rulesets; ++round) {
-        efw::Trial trial{{}, {world.interfaces, model::any_sets(random)}, EFW_SLOW, {}};
+        efw::Trial trial{{}, {three.world().interfaces, model::any_sets(random)}, EFW_SLOW, {}};
         trial.rules = model::any_rules(random, most_rules, trial.world.sets);
-        section = efw::section_of(trial);
-        // Counters of the round before would be taken for this one's: start anew.
-        must(efw->apply(must(find_vnf("efw")->check(nullptr, nullptr))));
-        must(efw->apply(section));
-        fill_sets(trial, section, must(efw::SetElements::bind(chain.maps)));
-        const auto ordered = efw::ordered_rules(section);
-        std::vector<efw::Rule> rules;
-        for (const auto &r : ordered)
-            rules.push_back(r.rule);
-        const model::Model plain(rules, trial.world);
-        netfilter.load(ordered, trial.world);
-
-        const json before = efw->show(section);
-        std::uint64_t sent = 0;
-        std::vector<std::uint64_t> expected(rules.size() + 1);
-        for (int i = 0; i < frames_each; ++i) {
-            const pkt p = model::any_packet(random, rules, trial.world);
-            const auto f = frame_for(p, random);
-            if (!f)
-                continue;
-            const Bytes frame = build(*f);
-            pkt seen = model_parse(frame).p;
-            seen.ifindex = p.ifindex;
-            const auto answer = plain.decide(seen);
-            // What we cannot tell, nft decides in its own way: by the first fragment's ports.
-            if (answer.rule == model::cannot_tell)
-                continue;
-            for (const auto counted : answer.counted)
-                ++expected[counted];
-            ++expected[answer.rule < 0 ? rules.size() : static_cast<std::size_t>(answer.rule)];
-            chain.run(frame, p.ifindex);
-            netfilter.send(frame, world.interfaces.at(p.ifindex));
-            ++sent;
-        }
-        auto theirs = netfilter.counts(sent);
-        const json ours = efw->show(section);
-        for (std::size_t i = 0; i < rules.size(); ++i) {
-            INFO("round " << round << ", rule " << i << ": " << text_of(rules[i]));
-            for (const auto &match : efw::nft_matches(rules[i].match))
-                UNSCOPED_INFO("nft: " << match);
-            const auto theirs_here = theirs["r" + std::to_string(i)];
-            CHECK(ours["rules"][i]["packets"] == expected[i]);
-            CHECK(theirs_here == expected[i]);
-            by_rule += theirs_here;
-        }
-        CHECK(ours["default_packets"].get<std::uint64_t>() -
-                  before["default_packets"].get<std::uint64_t>() ==
-              expected.back());
-        CHECK(theirs["otherwise"] == expected.back());
-        compared += sent;
+        three.compare(trial, frames_each, "round " + std::to_string(round));
     }
-    CHECK(compared > rulesets * frames_each / 3); // not all frames were left out
-    CHECK(by_rule > compared / 4);                // nor did the default decide all
+    CHECK(three.compared() > rulesets * frames_each / 3); // not all frames were left out
+    CHECK(three.by_rule() > three.compared() / 4);        // nor did the default decide all
 }

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "support/environment.hpp"
 #include "support/frame.hpp"
 #include "support/netfilter_lab.hpp"
 #include "vnfs/efw/offload/plan.hpp"
@@ -15,12 +16,6 @@ namespace evnf::test
 {
 
 namespace offload = evnf::efw::offload;
-
-inline unsigned environment(const char *name, unsigned otherwise)
-{
-    const char *text = std::getenv(name);
-    return text ? static_cast<unsigned>(std::atoi(text)) : otherwise;
-}
 
 struct Sent {
     Frame frame;
