@@ -4,6 +4,7 @@
 #include <map>
 #include <set>
 
+#include "abi/chain.h"
 #include "base/text.hpp"
 #include "daemon/graph.hpp"
 #include "daemon/path.hpp"
@@ -33,6 +34,9 @@ std::string string_at(const json &object, const char *key)
     return object.contains(key) && object[key].is_string() ? object[key].get<std::string>() : "";
 }
 
+// Of one request, with its ends: reading it recurs from node to node.
+constexpr std::size_t most_nodes = 2 * CHAIN_MAX_SLOTS;
+
 class RequestReader
 {
 public:
@@ -41,6 +45,10 @@ public:
         if (!request.contains("nodes") || !request["nodes"].is_array() ||
             !request.contains("links") || !request["links"].is_array())
             return bad_input("a service-chain request has the arrays nodes and links");
+        if (request["nodes"].size() > most_nodes)
+            return bad_input("a service-chain request has at most " + std::to_string(most_nodes) +
+                                 " nodes",
+                             "/nodes");
         for (std::size_t i = 0; i < request["nodes"].size(); ++i)
             if (auto r = read_node(request["nodes"][i], "/nodes/" + std::to_string(i)); !r)
                 return r;

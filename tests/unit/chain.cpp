@@ -173,6 +173,13 @@ TEST_CASE("a service-chain request becomes the chain's text")
     r["nodes"].push_back({{"id", "o"}, {"end", "drop"}});
     CHECK(refused(r) == "/nodes/6: two nodes have the id 'o'");
     r = request;
+    for (int i = 0; i < 100000; ++i) { // a path so long that following it takes all the stack
+        const std::string id = "n" + std::to_string(i);
+        r["nodes"].push_back({{"id", id}, {"vnf", "efw"}});
+        r["links"].push_back({{"from", i ? "n" + std::to_string(i - 1) : "fw"}, {"to", id}});
+    }
+    CHECK(refused(r) == "/nodes: a service-chain request has at most 256 nodes");
+    r = request;
     r["links"][5]["to"] = "fw"; // a circle
     CHECK(shape(*text_of_request(r)).starts_with("refused: the chain goes in a circle"));
 }
