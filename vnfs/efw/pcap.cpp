@@ -10,6 +10,15 @@
 namespace evnf::efw
 {
 
+namespace
+{
+
+// As far as what was cut off is filled in: XDP takes no longer frames, and a small file must not
+// claim gigabytes.
+constexpr std::size_t filled = 4096;
+
+} // namespace
+
 Result<std::vector<Captured>> read_pcap(const std::string &path)
 {
     auto capture = capture::read(path);
@@ -20,7 +29,8 @@ Result<std::vector<Captured>> read_pcap(const std::string &path)
                          ", not Ethernet");
     std::vector<Captured> out;
     for (auto &packet : capture->packets) {
-        packet.bytes.resize(std::max(packet.bytes.size(), packet.length));
+        packet.bytes.resize(
+            std::max(packet.bytes.size(), std::min<std::size_t>(packet.length, filled)));
         out.push_back(std::move(packet.bytes));
     }
     return out;

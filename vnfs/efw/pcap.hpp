@@ -11,7 +11,8 @@
 namespace evnf::efw
 {
 
-// As long as it was on the wire: what the capture has not kept of it is zero.
+// As long as it was on the wire: what the capture has not kept of it is zero, and left out of
+// what is longer than any frame that XDP takes.
 using Captured = std::vector<std::uint8_t>;
 
 Result<std::vector<Captured>> read_pcap(const std::string &path);
