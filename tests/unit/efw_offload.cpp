@@ -277,6 +277,24 @@ TEST_CASE("errors have a place")
     CHECK_FALSE(parse_nft_json(R"({"nftables": [{"rule": {"family": "ip"}}]})"));
 }
 
+TEST_CASE("nft: a match of the interface that is no match is not known")
+{
+    for (const std::string match :
+         {R"({"op": "!=", "": {"meta": {"key": "oifname"}}, "right": "eth*"})",
+          R"({"left": {"meta": {"key": "oifname"}}, "op": "=="})", R"("\"oif\"")", R"(["oif"])"}) {
+        INFO(match);
+        const auto rules = parse_nft_json(
+            R"({"nftables": [{"table": {"family": "ip", "name": "t"}},
+                {"chain": {"family": "ip", "table": "t", "name": "f", "hook": "forward",
+                           "type": "filter", "prio": 0, "policy": "accept"}},
+                {"rule": {"family": "ip", "table": "t", "chain": "f", "expr": [
+                    {"match": )" +
+            match + R"(}, {"drop": null}]}}]})");
+        REQUIRE(rules);
+        CHECK(decided(plan(*rules, router()), packet("10.9.0.1", 80)) == "slow");
+    }
+}
+
 TEST_CASE("no text makes a reader or the planner fail")
 {
     std::mt19937 random(5);

@@ -255,9 +255,10 @@ bool NftReader::map(const json &m)
 match::Interfaces NftReader::leaving(const json &m) const
 {
     static const json names{{"meta", {{"key", "oifname"}}}}, indices{{"meta", {{"key", "oif"}}}};
-    const json op = m.value("op", json());
-    if ((m["left"] != names && m["left"] != indices) || (op != "==" && op != "!=") ||
-        !m.contains("right"))
+    if (!m.is_object() || !m.contains("left") || !m.contains("right"))
+        return {};
+    const json op = m.value("op", json()), &left = m["left"];
+    if ((left != names && left != indices) || (op != "==" && op != "!="))
         return {};
     const auto list = values(m["right"], "set");
     const auto match = list ? nft_match(NftKey::iifname, *list, op == "!=") : std::nullopt;
