@@ -133,9 +133,10 @@ class WatchCase(LabCase):
         process.send_signal(number)
         return process.communicate(timeout=60)
 
-    def load(self, seconds):
+    def load(self):
+        """For as long as it takes: check_load() ends it."""
         wrk = subprocess.Popen(
-            self.lab.client.command(["wrk", "-t2", "-c32", f"-d{seconds}s", f"http://{VIP}/"]),
+            self.lab.client.command(["wrk", "-t2", "-c32", "-d200s", f"http://{VIP}/"]),
             stdout=subprocess.PIPE, text=True)
         self.lab.processes.append(wrk)
         self.addCleanup(wrk.stdout.close)
@@ -144,6 +145,7 @@ class WatchCase(LabCase):
 
     def check_load(self, wrk):
         self.assertIsNone(wrk.poll(), "the load ended before its time")
+        wrk.send_signal(signal.SIGINT)
         out = wrk.communicate()[0]
         self.assertNotIn("Socket errors", out)
         self.assertNotIn("Non-2xx", out)
@@ -285,7 +287,7 @@ class SlowTest(WatchCase):
     def test_none_is_lost_on_a_slow_way(self):
         self.slow_by_a_route()
         before = self.slots("in")["efw"]["packets"]
-        wrk = self.load(15)
+        wrk = self.load()
         for _ in range(4):
             self.kill(self.watch("trace", "udp"))
         self.check_load(wrk)
@@ -514,7 +516,7 @@ class LoadTest(WatchCase):
         self.start = self.snapshot()
 
     def test_traffic_does_not_notice(self):
-        wrk = self.load(15)
+        wrk = self.load()
         for _ in range(3):
             seen = self.end(self.watch("--json", "trace", "tcp", "--count", "300"))
             self.assertGreater(len(seen.splitlines()), 300)
@@ -528,7 +530,7 @@ class LoadTest(WatchCase):
                 self.assertEqual(slot["verdicts"]["drop"]["packets"], 0, f"{chain}/{name}")
 
     def test_measure(self):
-        wrk = self.load(15)
+        wrk = self.load()
         table = self.lab.evnf("chain", "plan", "--measure", 1).stdout
         plan = self.lab.evnf_json("chain", "plan", "--measure", 1)
         self.check_load(wrk)

@@ -68,7 +68,8 @@ class WebTest(LabCase):
         for backend, weight in weights.items():
             share = backends[backend]["connections"] / connections
             wanted = weight / sum(weights.values())
-            self.assertLess(abs(share / wanted - 1), 0.03, f"{backend} got {share:.4f}")
+            # Five times the standard deviation of a share of 1/3 of 20,000, placed at random.
+            self.assertLess(abs(share / wanted - 1), 0.05, f"{backend} got {share:.4f}")
 
     def snapshot(self):
         """Counters of the chains and of the ends, read when no packet is under way."""
