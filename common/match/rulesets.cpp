@@ -20,13 +20,8 @@ bool same(const match_rule &a, const match_rule &b)
 Result<> Rulesets::put(const std::vector<EntryRef> &rules, const match_rule &otherwise,
                        const Names &names)
 {
-    if (base_ && same(otherwise, otherwise_) && names == base_->names) {
-        auto changed = change(rules);
-        if (!changed)
-            return changed.error();
-        if (*changed)
-            return Unit{};
-    }
+    if (base_ && same(otherwise, otherwise_) && names == base_->names && change(rules))
+        return Unit{};
     const match_rule before = std::exchange(otherwise_, otherwise);
     auto put = compile_all(rules, names);
     if (!put)
@@ -42,7 +37,7 @@ Result<> Rulesets::tidy(const std::vector<EntryRef> &rules)
 }
 
 // False if it is too much for that.
-Result<bool> Rulesets::change(const std::vector<EntryRef> &rules)
+bool Rulesets::change(const std::vector<EntryRef> &rules)
 {
     const auto amendment = amendment_of(*base_, rules);
     // Of few rules all are compiled as soon, and then are searched once.
@@ -51,8 +46,7 @@ Result<bool> Rulesets::change(const std::vector<EntryRef> &rules)
     auto tables = compile(*base_, *amendment, store_.next_change(), store_.change_room());
     if (!tables)
         return false;
-    if (auto r = store_.change(*std::move(tables)); !r)
-        return r.error();
+    store_.change(*std::move(tables));
     added_ = amendment->added.size();
     removed_ = amendment->removed.size();
     return true;

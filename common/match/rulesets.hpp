@@ -32,7 +32,7 @@ public:
     [[nodiscard]] std::size_t removed() const { return removed_; }
 
 private:
-    Result<bool> change(const std::vector<EntryRef> &rules);
+    bool change(const std::vector<EntryRef> &rules);
     Result<> compile_all(const std::vector<EntryRef> &rules, const Names &names);
 
     Store store_;

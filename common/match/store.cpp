@@ -1,10 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "match/store.hpp"
 
-#include <linux/membarrier.h>
-#include <sys/syscall.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <atomic>
 #include <bit>
@@ -18,14 +14,6 @@ namespace
 
 // Lines of flows in all, which the CPUs share out; and the least for each.
 constexpr std::size_t all_flow_lines = 256 * 1024, least_flow_lines = 16 * 1024;
-
-// Returns when every program that ran has ended: in the kernel it is synchronize_rcu().
-Result<> wait_for_programs()
-{
-    if (::syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0))
-        return sys_error("wait until no packet meets the old rules (membarrier)");
-    return Unit{};
-}
 
 // An id that no ruleset of this process had. Programs know it no longer than it runs.
 std::uint32_t next_id()
@@ -110,23 +98,24 @@ Result<> Store::put(Tables tables)
     tables.front().layout.first = ruleset_;
     used_ = tables.size();
     changed_ = 0;
-    return bring(std::move(tables), ruleset_);
+    bring(std::move(tables), ruleset_);
+    return Unit{};
 }
 
-Result<> Store::change(Tables tables)
+void Store::change(Tables tables)
 {
     changed_ = tables.size();
-    return bring(std::move(tables), next_change());
+    bring(std::move(tables), next_change());
 }
 
-Result<> Store::bring(Tables tables, std::uint32_t first)
+void Store::bring(Tables tables, std::uint32_t first)
 {
     auto *cells = reinterpret_cast<match_cell *>(mapping_.data());
     tables.front().layout.id = next_id();
     std::copy(tables.begin(), tables.end(), cells + first);
     std::atomic_ref<__u32>(cells[0].u32[0]).store(first, std::memory_order_release);
     in_force_ = first;
-    return wait_for_programs();
+    bpf::wait_for_packets_in_flight();
 }
 
 } // namespace evnf::match

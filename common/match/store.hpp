@@ -32,7 +32,7 @@ public:
 
     // The same with tables that have been made for next_change(), and refer to those that were
     // last put. At most change_room() cells.
-    Result<> change(Tables tables);
+    void change(Tables tables);
     [[nodiscard]] std::uint32_t next_change() const;
     [[nodiscard]] std::size_t change_room() const { return change_; }
     // Where the tables begin that were last put.
@@ -49,7 +49,7 @@ private:
           change_(change)
     {
     }
-    Result<> bring(Tables tables, std::uint32_t first);
+    void bring(Tables tables, std::uint32_t first);
 
     bpf::Mapping mapping_;
     std::size_t whole_, change_;         // cells of each place, see next_change()
