@@ -11,6 +11,7 @@
  */
 #include <linux/in.h>
 
+#include "lib/clock.h"
 #include "lib/stage.h"
 #include "vnfs/edpi/key.h"
 
@@ -164,7 +165,7 @@ STAGE(edpi)
     struct edpi_key key = {};
     __u32 from = edpi_key_of(p, &key), slot = 0;
     __u32 *known = bpf_map_lookup_elem(&edpi_index, &key);
-    __u64 now = bpf_ktime_get_coarse_ns();
+    __u64 now = clock_ns();
     struct edpi_flow *flow;
 
     if (known) {

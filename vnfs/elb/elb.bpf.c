@@ -209,14 +209,13 @@ static __always_inline __u32 balance(struct frame_ctx *ctx, struct pkt *p, struc
     __u8 signs = signs_of(ctx, p);
     struct elb_line *line;
     struct elb_conn *c;
-    __u32 reason, epoch;
+    __u32 reason, epoch = elb_epoch_now();
 
-    line = elb_line_find(p, signs);
+    line = elb_line_find(p, signs, epoch);
     if (line) {
         *t = (struct elb_target){line->addr, line->port, line->backend, line->rewrite};
         return rewrite(ctx, p, t);
     }
-    epoch = elb_epoch_now();
     c = bpf_map_lookup_elem(&elb_conns, &p->flow);
     if (c && !(opens(signs) && c->rewrite == ELB_TO_BACKEND && conn_is_over(&p->flow, false))) {
         conn_seen(signs, c);

@@ -71,9 +71,8 @@ static __always_inline bool elb_line_is(const struct elb_line *l, const struct f
 }
 
 /* What is known of the packet's connection in this epoch, or NULL. */
-static __always_inline struct elb_line *elb_line_find(const struct pkt *p, __u8 signs)
+static __always_inline struct elb_line *elb_line_find(const struct pkt *p, __u8 signs, __u32 epoch)
 {
-    __u32 epoch = elb_epoch_now();
     struct elb_line *l;
     __u64 hash;
 
