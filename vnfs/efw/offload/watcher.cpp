@@ -100,8 +100,18 @@ Watcher::~Watcher()
 
 Watcher::Status Watcher::status() const
 {
-    const std::scoped_lock lock(mutex_);
-    return status_;
+    Status status;
+    std::optional<Facts> facts;
+    {
+        const std::scoped_lock lock(mutex_);
+        status = status_;
+        facts = facts_;
+    }
+    // Who has changed the rules and asks must not hear of the plan before, which the fast
+    // path has left already; the thread may not have looked yet.
+    if (status.state == "in force" && !(facts && still_true(*facts)))
+        status.state = "reading";
+    return status;
 }
 
 void Watcher::hold(milliseconds time)
@@ -117,19 +127,19 @@ void Watcher::withdraw()
     std::atomic_ref(state->until).store(0);
 }
 
-bool Watcher::still_true() const
+bool Watcher::still_true(const Facts &facts)
 {
     const auto generation = nft_generation();
-    if (!generation || *generation != facts_->generation)
+    if (!generation || *generation != facts.generation)
         return false;
     const auto legacy = legacy_fingerprint();
-    if (!legacy || *legacy != facts_->legacy)
+    if (!legacy || *legacy != facts.legacy)
         return false;
     const auto links = read_links();
-    if (!links || *links != facts_->links)
+    if (!links || *links != facts.links)
         return false;
     const auto host = host_of(*links);
-    return host && *host == facts_->host;
+    return host && *host == facts.host;
 }
 
 Result<> Watcher::put_links(const std::vector<Link> &links)
@@ -170,9 +180,9 @@ Result<> Watcher::plan_anew()
         return r;
     auto *state = reinterpret_cast<efw_offload *>(state_.data());
     std::atomic_ref(state->generation).store(rules->generation);
-    facts_ = Facts{rules->generation, rules->legacy, *std::move(links), *std::move(host)};
 
     const std::scoped_lock lock(mutex_);
+    facts_ = Facts{rules->generation, rules->legacy, *std::move(links), *std::move(host)};
     status_.plan = std::move(made);
     status_.took = std::chrono::duration_cast<milliseconds>(Clock::now() - begin);
     ++status_.plans;
@@ -184,19 +194,19 @@ void Watcher::run(const std::stop_token &stop)
     std::mutex sleeping;
     std::condition_variable_any wake;
     while (!stop.stop_requested()) {
-        bool good = facts_ && still_true();
+        bool good = facts_ && still_true(*facts_);
         std::string error;
         if (!good) {
             withdraw();
-            facts_.reset();
             {
                 const std::scoped_lock lock(mutex_);
+                facts_.reset();
                 status_.state = "reading";
             }
             if (auto r = plan_anew(); !r)
                 error = r.error().message();
             // What has changed meanwhile is seen before anything is offloaded.
-            good = facts_ && still_true();
+            good = facts_ && still_true(*facts_);
         }
         if (good)
             hold(lease);

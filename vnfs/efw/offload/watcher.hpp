@@ -52,6 +52,7 @@ public:
         std::chrono::milliseconds took{};
         std::shared_ptr<const Plan> plan; // the one in force, or null
     };
+    // "In force" is said of a plan of the rules as they are when asked.
     [[nodiscard]] Status status() const;
 
 private:
@@ -65,7 +66,7 @@ private:
 
     Watcher(bpf::Mapping state, bpf::Map<__u32, efw_link> links, Put put);
     void run(const std::stop_token &stop);
-    [[nodiscard]] bool still_true() const;
+    [[nodiscard]] static bool still_true(const Facts &facts);
     Result<> plan_anew();
     Result<> put_links(const std::vector<Link> &links);
     void hold(std::chrono::milliseconds time);
@@ -74,9 +75,10 @@ private:
     bpf::Mapping state_;
     bpf::Map<__u32, efw_link> links_;
     Put put_;
-    std::optional<Facts> facts_; // of the plan in force
 
-    mutable std::mutex mutex_; // of status_
+    // Both are changed by the thread alone, which reads them without the lock.
+    mutable std::mutex mutex_;
+    std::optional<Facts> facts_; // of the plan in force
     Status status_;
     std::jthread thread_; // last: it ends before the rest goes
 };
