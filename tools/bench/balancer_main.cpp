@@ -69,15 +69,17 @@ public:
             return r;
         if (auto r = add("established", "root -> elb -> forward", established, ours(flows)); !r)
             return r;
-        // Tables for fewer: each is new again when its turn comes.
-        if (auto r = add("new", "the same, new connections", opening, ours(flows / 32)); !r)
+        // Tables for fewer: each is new again when its turn comes. But for one, whose SYN is sent
+        // again and again.
+        const std::string what = flows == 1 ? "a SYN again" : "new connections";
+        if (auto r = add("new", "the same, " + what, opening, ours(flows / 32)); !r)
             return r;
         if (options_.peer.object.empty())
             return Unit{};
         const std::string &name = options_.peer.program;
         if (auto r = add("peer_established", name, established, theirs(options_.peer)); !r)
             return r;
-        return add("peer_new", name + ", new connections", opening, theirs(options_.peer));
+        return add("peer_new", name + ", " + what, opening, theirs(options_.peer));
     }
 
     std::vector<Case> cases;

@@ -22,11 +22,12 @@ struct elb_service_key {
 };
 ABI_KEY(struct elb_service_key, 20);
 
-/* With a service's key: the index of its slot table. With a host's: unused. */
+/* With a host's key: unused. */
 struct elb_service {
-    __u32 index;
+    __u32 index; /* of its slot table */
+    __u32 alone; /* 1: no other service has connections with the same ports of its backends */
 };
-ABI_VALUE(struct elb_service, 4);
+ABI_VALUE(struct elb_service, 8);
 
 /* A part of a service's range of ports: a prefix of them (BPF_MAP_TYPE_LPM_TRIE). */
 struct elb_range_key {

@@ -6,6 +6,8 @@
  *   met on this CPU of late (elb_lines)? ── yes ───────────────> rewrite -> next
  *   established (elb_conns)? ── yes ───────────────────────────> rewrite -> next
  *        │ no, or it opens anew
+ *   opens one to a service alone with its backends ─> slot ────> rewrite -> next
+ *        │ no, or is known to elb_openings
  *   opening (elb_openings), or a backend's answer to one? ─────> rewrite -> next
  *        │ no
  *   a service's address? ── no ──> next, untouched
@@ -18,42 +20,11 @@
  * both, in whichever chains it stands. Established connections do not look at the
  * slots, so changing weights or removing a backend moves none of them.
  */
+#include "vnfs/elb/alone.h"
 #include "vnfs/elb/fragment.h"
 #include "vnfs/elb/icmp.h"
 #include "vnfs/elb/lines.h"
 #include "vnfs/elb/local.h"
-
-struct elb_slot_table {
-    __uint(type, BPF_MAP_TYPE_ARRAY);
-    __uint(max_entries, ELB_SLOTS);
-    __uint(key_size, sizeof(__u32)); /* clang 14 gives inner maps no full type */
-    __uint(value_size, sizeof(struct elb_slot));
-};
-
-/* By elb_service.index; none where the service has no backend. */
-struct {
-    __uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
-    __uint(max_entries, ELB_MAX_SERVICES);
-    __type(key, __u32);
-    __array(values, struct elb_slot_table);
-} elb_slots SEC(".maps");
-
-static __always_inline __u32 flow_hash(const struct flow_key *f)
-{
-    __u64 h = 0x2545f4914f6cdd1d; /* fixed: a restart must not place anew */
-    const __u32 *w = (const __u32 *)f;
-
-    for (int i = 0; i < (int)(sizeof(*f) / 4); i += 2) {
-        h ^= (__u64)w[i] << 32 | w[i + 1];
-        h *= 0x9e3779b97f4a7c15;
-        h ^= h >> 32;
-    }
-    /* Once more: the ports came last, and a slot is the lowest bits. Else connections from
-     * ports in a row, as clients open them, would share a few slots. */
-    h *= 0xbf58476d1ce4e5b9;
-    h ^= h >> 32;
-    return (__u32)h;
-}
 
 /* Whether the way back (s->back) is that of a living connection of this client to another
  * service of the same backend: both would look the same from there. One that is over gives
@@ -98,9 +69,7 @@ __noinline __u32 place(__u32 service, struct elb_opening *known, struct elb_targ
     for (int i = 0; i < ELB_TRIES; i++) {
         __u32 at = hash & (ELB_SLOTS - 1);
         struct elb_slot *slot = bpf_map_lookup_elem(slots, &at);
-        struct elb_backend_counter *c;
         const struct elb_owner *owner;
-        __u32 backend;
         bool shared;
 
         if (!slot)
@@ -125,8 +94,7 @@ __noinline __u32 place(__u32 service, struct elb_opening *known, struct elb_targ
             if (bpf_map_update_elem(&elb_openings, &s->back, &s->opening, BPF_ANY))
                 return ELB_DROP_TABLE_FULL;
         }
-        if (known && !known->flags && known->port == t->port && same_addr(&known->addr, &t->addr) &&
-            !opening_is_stale(known))
+        if (known && opening_leads_to(known, t))
             return NEXT;
         count_moved(known, t->backend);
         s->opening.addr = t->addr;
@@ -134,10 +102,7 @@ __noinline __u32 place(__u32 service, struct elb_opening *known, struct elb_targ
         s->opening.rewrite = ELB_TO_BACKEND;
         if (bpf_map_update_elem(&elb_openings, &p->flow, &s->opening, BPF_ANY))
             return ELB_DROP_TABLE_FULL;
-        backend = t->backend;
-        c = bpf_map_lookup_elem(&elb_backend_counters, &backend);
-        if (c)
-            c->connections++;
+        count_placed(t->backend);
         return NEXT;
     }
     return ELB_DROP_WAY_BACK;
@@ -204,7 +169,7 @@ static __always_inline __u32 balance(struct frame_ctx *ctx, struct pkt *p, struc
         .proto = p->flow.proto,
         .family = p->flow.family,
     };
-    struct elb_service *service;
+    struct elb_service *service = NULL;
     struct elb_opening *opening;
     __u8 signs = signs_of(ctx, p);
     struct elb_line *line;
@@ -223,6 +188,14 @@ static __always_inline __u32 balance(struct frame_ctx *ctx, struct pkt *p, struc
         elb_line_keep(p, signs, t, epoch);
         return rewrite(ctx, p, t);
     }
+    if (opens(signs)) {
+        service = bpf_map_lookup_elem(&elb_services, &key);
+        if (service && service->alone) {
+            reason = place_alone(service->index, t);
+            if (reason != ELB_KNOWN)
+                return reason == NEXT ? rewrite(ctx, p, t) : reason;
+        }
+    }
     opening = bpf_map_lookup_elem(&elb_openings, &p->flow);
     if (opening && opening->rewrite == ELB_TO_CLIENT)
         opening = NULL; /* the backend's side of one */
@@ -230,7 +203,8 @@ static __always_inline __u32 balance(struct frame_ctx *ctx, struct pkt *p, struc
         opening_goes_on(ctx, p, signs, opening, t);
         return rewrite(ctx, p, t);
     }
-    service = bpf_map_lookup_elem(&elb_services, &key);
+    if (!opens(signs))
+        service = bpf_map_lookup_elem(&elb_services, &key);
     if (!service && many_ports()) {
         struct elb_scratch *s = scratch_get();
 

@@ -14,6 +14,7 @@
 #include "vnfs/elb/connections.hpp"
 #include "vnfs/elb/ender.hpp"
 #include "vnfs/elb/keys.hpp"
+#include "vnfs/elb/leftovers.hpp"
 #include "vnfs/elb/monitor/weights.hpp"
 #include "vnfs/elb/section.hpp"
 
@@ -44,7 +45,8 @@ class ElbFastPath : public FastPath, public HasWeights
 {
 public:
     ElbFastPath(Skeleton skel, BackendCounts counters, ServiceMap services, RangeMap ranges,
-                FlagMap many_ports, OwnerMap owners, int slots, Connections connections)
+                FlagMap many_ports, OwnerMap owners, int slots, Connections connections,
+                Leftovers leftovers)
         : skel_(std::move(skel)),
           counters_(counters),
           services_(services),
@@ -52,17 +54,20 @@ public:
           many_ports_(many_ports),
           owner_map_(owners),
           slots_(slots),
-          connections_(std::move(connections))
+          connections_(std::move(connections)),
+          leftovers_(std::move(leftovers))
     {
     }
 
-    // Counters that go on: those of the backends in force until now.
+    // Counters that go on: those of the backends in force until now. And their connections do.
     void adopt(const json &running)
     {
-        if (running.is_object())
-            for (const auto &s : services_of(running))
-                for (const auto &b : s.backends)
-                    counting_.insert(b.id);
+        if (!running.is_object())
+            return;
+        leftovers_.anywhere(std::chrono::steady_clock::now());
+        for (const auto &s : services_of(running))
+            for (const auto &b : s.backends)
+                counting_.insert(b.id);
     }
 
     [[nodiscard]] int program() const override { return bpf_program__fd(skel_->progs.elb); }
@@ -91,6 +96,11 @@ public:
         forget_owners(now);
         if (auto r = connections_.tick(now, Timeouts()); !r)
             log_error("age the connections of elb: " + r.error().message());
+        if (auto fewer = leftovers_.tick(in_force_, now); !fewer)
+            log_error("elb: " + fewer.error().message());
+        else if (*fewer)
+            if (auto r = put_alone(alone(in_force_, leftovers_)); !r)
+                log_error("elb: " + r.error().message());
         weights_.tell();
         if (auto r = bring(weights_.now()); !r)
             log_error("elb: weights: " + r.error().message());
@@ -181,7 +191,7 @@ private:
         const Hosts hosts = hosts_of(wanted);
         for (const auto &host : hosts)
             if (!hosts_.contains(host)) {
-                if (auto r = services_.put(host, elb_service{0}); !r)
+                if (auto r = services_.put(host, elb_service{}); !r)
                     return r;
                 hosts_.insert(host);
             }
@@ -190,6 +200,9 @@ private:
             if (auto r = many_ports_.put(0, 1); !r)
                 return r;
         if (auto r = bring_owners(wanted); !r)
+            return r;
+        leftovers_.gone(in_force_, wanted, std::chrono::steady_clock::now());
+        if (auto r = put_alone(alone_with(wanted)); !r)
             return r;
         std::set<std::string> names;
         for (const auto &s : wanted) {
@@ -213,10 +226,33 @@ private:
                 ++it;
             }
         }
-        in_force_ = wanted;                // in that order
+        in_force_ = wanted; // in that order
+        if (auto r = put_alone(alone(in_force_, leftovers_)); !r)
+            return r;
         if (many || !past_owners_.empty()) // which may keep the client's port
             return Unit{};
         return many_ports_.put(0, 0);
+    }
+
+    // Of the services in force, those that stay alone while these come.
+    [[nodiscard]] std::set<std::string> alone_with(const std::vector<Service> &wanted) const
+    {
+        std::vector<Service> both = in_force_;
+        both.insert(both.end(), wanted.begin(), wanted.end());
+        std::set<std::string> out = alone(both, leftovers_);
+        std::erase_if(out, [&](const std::string &name) { return !alone_.contains(name); });
+        return out;
+    }
+
+    // Which services are alone from now on, see abi.h.
+    Result<> put_alone(std::set<std::string> names)
+    {
+        std::swap(alone_, names);
+        for (const auto &s : in_force_)
+            if (alone_.contains(s.name()) != names.contains(s.name()))
+                if (auto r = put_ports(s, indexes_.at(s.name())); !r)
+                    return std::move(r).context("service " + s.name());
+        return Unit{};
     }
 
     // Those of backends that go stay for a time, for what they have yet to answer.
@@ -284,14 +320,15 @@ private:
     // What is half put is taken away again by who brings the maps back.
     Result<> put_ports(const Service &s, __u32 index)
     {
+        const elb_service service{index, alone_.contains(s.name()) ? 1U : 0U};
         for (const auto &range : s.ports.ranges()) {
             if (range.is_one()) {
-                if (auto r = services_.put(key_of(s, range.first), {index}); !r)
+                if (auto r = services_.put(key_of(s, range.first), service); !r)
                     return r;
                 continue;
             }
             for (const auto &prefix : prefixes_of(range))
-                if (auto r = ranges_.put(range_key(s, prefix), {index}); !r)
+                if (auto r = ranges_.put(range_key(s, prefix), service); !r)
                     return r;
         }
         return Unit{};
@@ -364,7 +401,9 @@ private:
     OwnerMap owner_map_;
     int slots_; // the outer map
     Connections connections_;
-    Owners owners_; // what owner_map_ has, and of backends that have gone:
+    Leftovers leftovers_;
+    std::set<std::string> alone_; // services, by name
+    Owners owners_;               // what owner_map_ has, and of backends that have gone:
     std::map<elb_service_key, std::chrono::steady_clock::time_point, KeyOrder> past_owners_;
     std::vector<Service> in_force_;
     std::map<std::string, __u32> indexes_; // of services in force, by name
@@ -421,12 +460,15 @@ Result<std::unique_ptr<FastPath>> load(bpf::MapSet &maps, const json &section, c
     auto connections_known = Connections::bind(maps);
     if (!connections_known)
         return connections_known.error();
+    auto leftovers = Leftovers::bind(maps);
+    if (!leftovers)
+        return leftovers.error();
     auto slots = maps.fd("elb_slots");
     if (!slots)
         return slots.error();
-    auto fast_path =
-        std::make_unique<ElbFastPath>(*std::move(skel), *counters, *services, *ranges, *many_ports,
-                                      *owners, *slots, *std::move(connections_known));
+    auto fast_path = std::make_unique<ElbFastPath>(
+        *std::move(skel), *counters, *services, *ranges, *many_ports, *owners, *slots,
+        *std::move(connections_known), *std::move(leftovers));
     fast_path->adopt(running);
     if (auto r = fast_path->apply(section); !r)
         return r.error();

@@ -11,6 +11,14 @@ struct {
     __uint(pinning, LIBBPF_PIN_BY_NAME);
 } elb_backend_events SEC(".maps");
 
+static __always_inline void count_placed(__u32 backend)
+{
+    struct elb_backend_counter *c = bpf_map_lookup_elem(&elb_backend_counters, &backend);
+
+    if (c)
+        c->connections++;
+}
+
 static __always_inline void count_reset(__u32 backend, enum elb_rewrite direction)
 {
     struct elb_backend_events *e = bpf_map_lookup_elem(&elb_backend_events, &backend);

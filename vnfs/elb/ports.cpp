@@ -117,6 +117,14 @@ bool Ports::contains(std::uint16_t port) const
                        [&](const PortRange &r) { return r.first <= port && port <= r.last; });
 }
 
+bool Ports::overlap(const Ports &other) const
+{
+    return std::any_of(ranges_.begin(), ranges_.end(), [&](const PortRange &mine) {
+        return std::any_of(other.ranges_.begin(), other.ranges_.end(),
+                           [&](const PortRange &theirs) { return mine.overlaps(theirs); });
+    });
+}
+
 std::optional<PortRange> Ports::clash(const Ports &other) const
 {
     const auto rank = [](const PortRange &r) { return r.is_one() ? 0 : r == every ? 2 : 1; };

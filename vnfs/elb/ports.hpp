@@ -46,6 +46,7 @@ public:
     [[nodiscard]] bool all() const { return ranges_ == std::vector{every}; }
     [[nodiscard]] std::optional<std::uint16_t> one() const;
     [[nodiscard]] bool contains(std::uint16_t port) const;
+    [[nodiscard]] bool overlap(const Ports &other) const;
     // The first of them that has a port of `other`, at the same rank: a single port goes before
     // a range, and that before all.
     [[nodiscard]] std::optional<PortRange> clash(const Ports &other) const;

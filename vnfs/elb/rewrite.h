@@ -17,6 +17,14 @@ struct elb_target {
     enum elb_rewrite rewrite;
 };
 
+/* Whether a client's opening connection is under way to its target. */
+static __always_inline bool opening_leads_to(const struct elb_opening *o,
+                                             const struct elb_target *t)
+{
+    return o->rewrite == ELB_TO_BACKEND && !o->flags && o->port == t->port &&
+           same_addr(&o->addr, &t->addr) && !opening_is_stale(o);
+}
+
 static __always_inline void count_backend(const struct pkt *p, const struct elb_target *t)
 {
     __u32 backend = t->backend;

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* elb: the short way for the first packet of most connections.
+ *
+ * It is for services of whose backends no other has connections, elb_service.alone: there the
+ * way back of a client's new connection can be no other connection's, and need not be looked
+ * for. Of a flow that is known already place() has the whole story.
+ */
+#pragma once
+#include <linux/errno.h>
+
+#include "vnfs/elb/rewrite.h"
+#include "vnfs/elb/slot.h"
+
+/* No reason: see place_alone(). */
+#define ELB_KNOWN CHAIN_MAX_REASONS
+
+/* Places a connection that opens: NEXT and the target, why not, or ELB_KNOWN: it has an entry
+ * that leads elsewhere, or may have one while no slot leads anywhere. */
+__noinline __u32 place_alone(__u32 service, struct elb_target *t)
+{
+    void *slots = bpf_map_lookup_elem(&elb_slots, &service);
+    struct elb_opening opening = {.rewrite = ELB_TO_BACKEND, .seen = elb_now()};
+    struct pkt *p = pkt_get();
+    const struct elb_opening *known;
+    struct elb_slot *slot;
+    long error;
+    __u32 at;
+
+    if (!slots || !p)
+        return ELB_KNOWN;
+    if (!t)
+        return ELB_KNOWN;
+    at = flow_hash(&p->flow) & (ELB_SLOTS - 1);
+    slot = bpf_map_lookup_elem(slots, &at);
+    if (!slot)
+        return ELB_KNOWN;
+    opening.addr = t->addr = slot->addr;
+    opening.port = t->port = slot->port ? slot->port : p->flow.dport;
+    opening.backend = t->backend = slot->backend;
+    t->rewrite = ELB_TO_BACKEND;
+    error = bpf_map_update_elem(&elb_openings, &p->flow, &opening, BPF_NOEXIST);
+    if (error == -EEXIST) {
+        known = bpf_map_lookup_elem(&elb_openings, &p->flow);
+        return known && opening_leads_to(known, t) ? NEXT : ELB_KNOWN;
+    }
+    if (error)
+        return ELB_DROP_TABLE_FULL;
+    count_placed(t->backend);
+    return NEXT;
+}
