@@ -223,7 +223,7 @@ class ApiTest(LabCase):
                      for path, operations in self.document["paths"].items()
                      for method, operation in operations.items()
                      for status in operation["responses"] if not status.startswith("5")}
-        # Two who watch at once are watch_test's.
+        # Two who watch at once are watch_turns_test's.
         described -= {("get", "/v1/times", "409"), ("get", "/v1/trace", "409")}
         described -= {("get", "/v1/efw/log", "409")}  # efw_test's
         described -= {("get", "/v1/edpi/records", "409"),  # the same for all feeds

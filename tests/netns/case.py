@@ -2,6 +2,7 @@
 """What the namespace tests share: a lab for each test case, and skipping without root."""
 import os
 import sys
+import time
 import unittest
 from pathlib import Path
 
@@ -33,6 +34,13 @@ class LabCase(unittest.TestCase):
             if r["reason"] == reason:
                 return r["packets"]
         return 0
+
+    def wait_for(self, what, seconds=60):
+        """Until it holds: a deadline that also a busy machine keeps."""
+        end = time.monotonic() + seconds
+        while not what():
+            self.assertLess(time.monotonic(), end, "it did not happen in time")
+            time.sleep(0.05)
 
     def curl(self, url, *more, seconds=3):
         """What the client gets from a URL, or None."""

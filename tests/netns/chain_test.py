@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import subprocess
-import threading
 import time
 from pathlib import Path
 
@@ -339,10 +338,7 @@ print(n)
         self.lab.evnf("apply", other)
         time.sleep(3.5)  # the generation is retired
         self.lab.servers[0].run("sysctl", "-qw", "net.ipv4.conf.eth0.arp_ignore=0")
-        for _ in range(50):
-            if self.reason("c", "a", "place_lost") == 2:
-                break
-            time.sleep(0.2)
+        self.wait_for(lambda: self.reason("c", "a", "place_lost") >= 2)
         self.assertEqual(self.reason("c", "a", "place_lost"), 2)
         self.assertEqual(self.probe("b")["visits"], {"0": self.probe("b")["visits"]["0"]})
         self.assertEqual(self.deliver(["sn"], idle=0.5), {0: 1})

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """For tests whose clients keep connections open, and say what they hear on them."""
 import subprocess
-import time
 from pathlib import Path
 
 import elb_ends
@@ -11,12 +10,6 @@ ENDS = Path(elb_ends.__file__).resolve()
 
 
 class TalkCase(LabCase):
-    def wait_for(self, what, seconds=10):
-        end = time.monotonic() + seconds
-        while not what():
-            self.assertLess(time.monotonic(), end, "it did not happen in time")
-            time.sleep(0.05)
-
     def ends(self, host, *words):
         return host.start("python3", ENDS, *words, log="ends.log")
 

@@ -116,7 +116,7 @@ class NetfilterTest(LabCase):
 
     def in_force(self, rule):
         """Waits for a plan that knows the rule."""
-        for _ in range(100):
+        for _ in range(600):
             status = self.lab.evnf_json("efw", "offload", "status")
             if status["state"] == "in force" and any(
                     rule in r["rule"] and r["state"] != "not read yet" for r in status["rules"]):

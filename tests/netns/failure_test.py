@@ -96,7 +96,7 @@ class FailureTest(LabCase):
                          target)
 
     def in_force(self):
-        for _ in range(300):
+        for _ in range(600):
             status = self.lab.evnf_json("efw", "offload", "status")
             if status["state"] == "in force":
                 return

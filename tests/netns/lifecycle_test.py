@@ -140,11 +140,7 @@ class LifecycleTest(LabCase):
         before = shown()
         self.lab.evnf("efw", "rule", "add", "--ttl", "2s", "udp", "dport", "9", "drop")
         self.assertEqual(shown(), before + ["udp dport 9 drop"])
-        for _ in range(50):
-            if shown() == before:
-                return
-            time.sleep(0.1)
-        self.fail("the rule is still there after 5 s")
+        self.wait_for(lambda: shown() == before)
 
     def test_connection_outlives_another_table_size(self):
         self.begin()
@@ -381,12 +377,6 @@ class LifecycleTest(LabCase):
             self.assertEqual(say(f"datagram {i}"), f"datagram {i}")
         self.assertGreaterEqual(self.reason("in", "elb", "to_backend"), 20)
         self.assertGreaterEqual(self.reason("back", "elb", "to_client"), 20)
-
-    def wait_for(self, what, seconds=8):
-        end = time.monotonic() + seconds
-        while not what():
-            self.assertLess(time.monotonic(), end, "it did not happen in time")
-            time.sleep(0.1)
 
     def resolved(self):
         return self.lab.evnf_json("counters")["nexthops"]["resolved"]

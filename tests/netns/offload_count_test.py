@@ -88,7 +88,7 @@ class CountTest(LabCase):
         self.in_force()
 
     def in_force(self):
-        for _ in range(100):
+        for _ in range(600):
             status = self.status()
             if status.get("state") == "in force":
                 return

@@ -65,7 +65,7 @@ class OffloadTest(LabCase):
 
     def in_force(self, more_than=0):
         """Waits for a plan of the rules as they are."""
-        for _ in range(100):
+        for _ in range(600):
             status = self.offload()
             if status["state"] == "in force" and status["plans"] > more_than:
                 return status

@@ -31,12 +31,8 @@ class SetsTest(LabCase):
         return self.set("show", "blocked").stdout.split()
 
     def wait_until_kept(self, text):
-        for _ in range(100):
-            if any(kept.read_text() == text
-                   for kept in self.lab.dir.glob("**/*.live/efw/blocked.addr")):
-                return
-            time.sleep(0.1)
-        self.fail("the elements are not kept")
+        self.wait_for(lambda: any(kept.read_text() == text for kept in
+                                  self.lab.dir.glob("**/*.live/efw/blocked.addr")))
 
     def test_a_verdict_follows_the_elements(self):
         history = self.lab.evnf_json("chain", "history")

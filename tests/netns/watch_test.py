@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Packets watched on their way: what trace, capture and chain plan say is what happened to
-them; one watches at a time, whoever is killed; and traffic does not notice."""
+them."""
 import collections
 import json
 import os
@@ -11,28 +11,15 @@ import signal
 import socket
 import struct
 import subprocess
-import sys
 import time
-from pathlib import Path
 
-import web_test
-from case import LabCase, main
-from lab import CONFIG, PIN_DIR, VIP
+from case import main
+from lab import VIP
+from watch_case import BUSY, RULES, WatchCase
 
-RULES = f"""
-[efw]
-rules = ["tcp dport 80 accept", "tcp dport 8080 drop", "udp dport 9 drop", "udp accept"]
-
-[[elb.service]]
-address = "{VIP}"
-port = 80
-protocol = "tcp"
-backends = [ {{ address = "10.0.11.2", port = 80 }} ]
-"""
 # Every packet takes the slow way before elb.
 SLOW = RULES[RULES.index("[[elb"):]
 
-BUSY = "packets are being watched already"
 BACKEND = f"service tcp {VIP}:80, backend 10.0.11.2:80"
 THERE = [("in/root@cli0", "next", ""), ("in/efw", "next", "rule 1: tcp dport 80 accept"),
          ("in/elb", "next (to_backend)", BACKEND), ("in/out", "done (redirect)", "")]
@@ -69,11 +56,6 @@ def checksum(data):
     return ~total & 0xffff
 
 
-def host_number(octets):
-    """A number as bpftool prints those that it knows no type of."""
-    return int.from_bytes([int(o, 16) for o in octets], sys.byteorder)
-
-
 def read_pcapng(data):
     """The frames and comments of a capture that this machine has written."""
     at, out = 0, []
@@ -91,77 +73,6 @@ def read_pcapng(data):
             out.append((data[at + 28:at + 28 + size], comment))
         at += length
     return out
-
-
-class WatchCase(LabCase):
-    rules = RULES
-
-    def setUp(self):
-        super().setUp()
-        self.lab.write_config(CONFIG + self.rules)
-        self.lab.start_daemon()
-
-    def generation(self):
-        return self.lab.api("/v1/status")["generation"]
-
-    def wait_for(self, what, seconds=5):
-        end = time.monotonic() + seconds
-        while not what():
-            self.assertLess(time.monotonic(), end, "it did not happen in time")
-            time.sleep(0.05)
-
-    def watch(self, *words, text=True, out=subprocess.PIPE, errors=subprocess.PIPE):
-        """Starts evnf, which watches when this returns."""
-        before = self.generation()
-        process = subprocess.Popen(
-            [self.lab.build / "tools/evnf", "--name", self.lab.name, "--run-dir",
-             self.lab.dir / "run", *map(str, words)],
-            stdout=out, stderr=errors, text=text)
-        self.lab.processes.append(process)
-        for stream in filter(None, (process.stdout, process.stderr)):
-            self.addCleanup(stream.close)
-        self.wait_for(lambda: process.poll() is not None or self.generation() > before)
-        return process
-
-    def end(self, process):
-        """What it has printed."""
-        out, err = process.communicate(timeout=60)
-        self.assertEqual(process.returncode, 0, err)
-        return out
-
-    def kill(self, process, number=signal.SIGTERM):
-        process.send_signal(number)
-        return process.communicate(timeout=60)
-
-    def load(self):
-        """For as long as it takes: check_load() ends it."""
-        wrk = subprocess.Popen(
-            self.lab.client.command(["wrk", "-t2", "-c32", "-d200s", f"http://{VIP}/"]),
-            stdout=subprocess.PIPE, text=True)
-        self.lab.processes.append(wrk)
-        self.addCleanup(wrk.stdout.close)
-        time.sleep(0.5)
-        return wrk
-
-    def check_load(self, wrk):
-        self.assertIsNone(wrk.poll(), "the load ended before its time")
-        wrk.send_signal(signal.SIGINT)
-        out = wrk.communicate()[0]
-        self.assertNotIn("Socket errors", out)
-        self.assertNotIn("Non-2xx", out)
-        self.assertGreater(int(re.search(r"(\d+) requests in", out).group(1)), 1000)
-
-    def stage_program(self, place):
-        """Size of the program in force at a place, by its whole name."""
-        chain, name = place.split("/")
-        slot = next(p["slot"] for c in self.lab.api("/v1/plan") if c["name"] == chain
-                    for p in c["places"] if p["place"] == name)
-        tables = sorted(Path(PIN_DIR, self.lab.name).glob("abi*/gen/*"), key=lambda p: int(p.name))
-        dump = json.loads(self.lab.run(["bpftool", "-j", "map", "dump", "pinned",
-                                        tables[-1] / "slot_programs"]).stdout)
-        number = next(host_number(e["value"]) for e in dump if host_number(e["key"]) == slot)
-        return json.loads(self.lab.run(["bpftool", "-j", "prog", "show", "id",
-                                        number]).stdout)["bytes_xlated"]
 
 
 class TraceTest(WatchCase):
@@ -412,146 +323,6 @@ class CaptureTest(WatchCase):
             self.assertRegex(said.read_text(), lost)
             self.assertIsNone(trace.poll(), "it has ended by itself")
             self.kill(trace)
-
-
-class TurnsTest(WatchCase):
-    def watch_once(self):
-        """A trace that sees a packet; fails if another one watches."""
-        trace = self.watch("trace", "--count", "1")
-        self.assertIsNotNone(self.curl(f"http://{VIP}/"))
-        self.end(trace)
-
-    def test_one_at_a_time(self):
-        first = self.watch("trace", "udp")
-        for words in (["trace"], ["capture", "-w", self.lab.dir / "none"],
-                      ["chain", "plan", "--measure", 1]):
-            done = self.lab.evnf(*words, check=False)
-            self.assertEqual((done.returncode, done.stdout), (1, ""))
-            self.assertIn(BUSY, done.stderr)
-        self.assertIsNone(first.poll())
-        self.kill(first)
-        self.watch_once()
-
-    def test_a_killed_watcher(self):
-        size = self.stage_program("in/efw")
-        trace = self.watch("trace", "udp")
-        self.assertGreater(self.stage_program("in/efw"), size)
-        self.kill(trace, signal.SIGKILL)
-        self.wait_for(lambda: self.stage_program("in/efw") == size, 3)
-        self.watch_once()
-
-    def test_a_killed_measurement(self):
-        size = self.stage_program("in/efw")
-        measuring = self.watch("chain", "plan", "--measure", 60)
-        self.assertIn(BUSY, self.lab.evnf("trace", check=False).stderr)
-        self.assertIsNone(measuring.poll())
-        self.kill(measuring, signal.SIGKILL)
-        killed = time.monotonic()  # it would have gone on for a minute
-        self.lab.evnf("chain", "plan", "--measure", 1)
-        self.assertLess(time.monotonic() - killed, 30)
-        self.wait_for(lambda: self.stage_program("in/efw") == size, 3)
-        self.watch_once()
-
-    # The server must not keep back, to compress it, what tells that the client is gone.
-    def test_a_killed_measurement_that_takes_compressed(self):
-        size = self.stage_program("in/efw")
-        measuring = subprocess.Popen(
-            ["curl", "-s", "--compressed", "--unix-socket",
-             self.lab.dir / f"run/{self.lab.name}.sock", "http://evnf/v1/times?seconds=60"],
-            stdout=subprocess.DEVNULL)
-        self.lab.processes.append(measuring)
-        self.wait_for(lambda: self.stage_program("in/efw") > size)
-        measuring.kill()
-        measuring.wait()
-        self.wait_for(lambda: self.stage_program("in/efw") == size, 3)
-
-    def test_a_daemon_that_ends_while_it_measures(self):
-        measuring = self.watch("chain", "plan", "--measure", 60)
-        self.lab.stop_daemon()
-        _, err = measuring.communicate(timeout=60)
-        self.assertEqual(measuring.returncode, 1)
-        self.assertRegex(err, "no evnfd listens on|is gone")
-
-    def test_a_killed_daemon(self):
-        size = self.stage_program("in/efw")
-        trace = self.watch("trace", "tcp")
-        self.assertEqual(self.curl(f"http://{VIP}/"), "server1")
-        watched = self.stage_program("in/efw")
-        self.assertGreater(watched, size)
-        self.lab.kill_daemon()
-        for _ in range(5):
-            self.assertEqual(self.curl(f"http://{VIP}/"), "server1")
-        err = self.kill(trace)[1] if trace.poll() is None else trace.stderr.read()
-        self.assertEqual(trace.returncode, 1)
-        self.assertIn("evnfd has ended", err)
-        self.lab.start_daemon()
-        self.assertEqual(self.stage_program("in/efw"), size)
-        self.assertEqual(self.curl(f"http://{VIP}/"), "server1")
-        self.watch_once()
-
-    def test_the_chains_change(self):
-        trace = self.watch("trace", "udp")
-        other = self.lab.dir / "other.toml"
-        other.write_text((CONFIG + RULES).replace("tcp dport 8080 drop", "tcp dport 8081 drop"))
-        self.lab.evnf("apply", other)
-        _, err = trace.communicate(timeout=60)
-        self.assertEqual(trace.returncode, 1)
-        self.assertIn("the chains were changed: watch again", err)
-        self.watch_once()
-
-
-class LoadTest(WatchCase):
-    keepalive_requests = 4  # many connections: there is always a SYN under way
-    rules = web_test.RULES
-    # What the web tests know of every packet between the ends.
-    kernel_sent = web_test.WebTest.kernel_sent
-    snapshot = web_test.WebTest.snapshot
-    read_counters = web_test.WebTest.read_counters
-    check_sums = web_test.WebTest.check_sums
-
-    def setUp(self):
-        super().setUp()
-        for port in ("cli0", "srv1", "srv2"):
-            self.lab.vnf.run("tc", "qdisc", "add", "dev", port, "root", "pfifo")
-        self.start = self.snapshot()
-
-    def test_traffic_does_not_notice(self):
-        wrk = self.load()
-        for _ in range(3):
-            seen = self.end(self.watch("--json", "trace", "tcp", "--count", "300"))
-            self.assertGreater(len(seen.splitlines()), 300)
-            nothing = self.watch("trace", "udp")
-            time.sleep(0.3)
-            self.assertEqual(self.kill(nothing)[0], "")
-        self.check_load(wrk)
-        self.check_sums()
-        for chain in ("in", "back"):
-            for name, slot in self.slots(chain).items():
-                self.assertEqual(slot["verdicts"]["drop"]["packets"], 0, f"{chain}/{name}")
-
-    def test_measure(self):
-        wrk = self.load()
-        table = self.lab.evnf("chain", "plan", "--measure", 1).stdout
-        plan = self.lab.evnf_json("chain", "plan", "--measure", 1)
-        self.check_load(wrk)
-        places = {"in": ["root@cli0", "efw", "elb", "out"],
-                  "back": ["root@srv1", "root@srv2", "elb", "out"]}
-        for chain in plan:
-            measured = {p["place"]: p for p in chain["roots"] + chain["places"]}
-            self.assertEqual(list(measured), places[chain["name"]])
-            for p in measured.values():
-                self.assertGreater(p["samples"], 100)
-                self.assertTrue(1 < p["measured_ns"] < 100000, p)
-        rows = [re.split(" {2,}", line.strip()) for line in table.splitlines()]
-        column = next(row for row in rows if row[0] == "PLACE").index("NS (MEASURED)")
-        numbers = [(row[0], row[column]) for row in rows
-                   if len(row) > column and row[0] != "PLACE"]
-        self.assertEqual([name for name, _ in numbers], places["in"] + places["back"])
-        for name, number in numbers:
-            self.assertRegex(number, r"^\d+$", name)
-        for p in (p for c in self.lab.evnf_json("chain", "plan") for p in c["places"]):
-            self.assertNotIn("measured_ns", p)
-        self.check_sums()
 
 
 if __name__ == "__main__":
