@@ -84,6 +84,9 @@ CALLS = [
                                  "health": {"interval": None, "on_down": "reset"}}, 200),
     ("put", "/v1/elb/settings", {"health": {"interval": 1}, "feedback": None}, 200),
     ("put", "/v1/elb/settings", {"health": {"intervall": 1}}, 400),
+    ("put", "/v1/elb/settings", {"service": f"tcp {VIP}:80", "timeouts": {"fin_wait": 30}}, 200),
+    ("put", "/v1/elb/settings", {"timeouts": {"udp": 30, "opening": 20}}, 200),
+    ("put", "/v1/elb/settings", {"timeouts": {"udp": 0}}, 400),
     ("put", "/v1/elb/settings", {"service": f"udp {VIP}:80", "health": None}, 404),
     ("put", f"{SERVICE}/backends/10.0.11.2:80/drain", {"deadline": 60, "reset": True}, 200),
     ("delete", f"{SERVICE}/backends/10.0.11.2:80/drain", None, 200),
@@ -286,7 +289,7 @@ class ApiTest(LabCase):
         self.assertEqual(complete("efw", "rule", "d"), ["del"])
         self.assertEqual(complete("e"), ["edpi", "efw", "elb"])
         self.assertEqual(complete("elb", ""), ["service", "backend", "stats", "conn", "import",
-                                               "health", "feedback"])
+                                               "health", "feedback", "timeouts"])
         self.assertEqual(complete("elb", "conn", ""), ["list", "show", "flush"])
         self.assertEqual(complete("elb", "health", ""), ["show", "set", "clear"])
         self.assertIn("--apply", complete("elb", "import", "--"))

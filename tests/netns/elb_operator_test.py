@@ -144,8 +144,17 @@ class ElbOperatorTest(TalkCase):
         out = change("feedback", "clear", *SERVICE, ONE).stdout
         self.assertEqual(out, f"feedback of tcp {VIP}:7000 -> {ONE}: {{}}\n")
         self.assertIsNone(table("feedback", 0, 0))
+        change("timeouts", "set", "udp=40")
+        change("timeouts", "set", *SERVICE, "fin_wait=30")
+        self.assertEqual(table("timeouts"), {"udp": 40})
+        shown = self.lab.evnf_json("elb", "timeouts", "show")
+        self.assertEqual([(s["service"], s["timeouts"]["udp"], s["timeouts"]["fin_wait"])
+                          for s in shown], [("all", 40, 240), (f"tcp {VIP}:7000", 40, 30)])
         before = json.dumps(self.lab.api("/v1/config"))
         for words, why in (
+                (("timeouts", "set", "udp=0"), "udp is a number from 1 to 2678400"),
+                (("timeouts", "set", *SERVICE, "opening=9"), "[elb.timeouts]"),
+                (("timeouts", "set", *SERVICE, ONE, "udp=9"), "its service's"),
                 (("health", "set", *SERVICE, "fal=5"), "'fal' is not a key of health"),
                 (("health", "set", *SERVICE), "KEY=VALUE"),
                 (("health", "set", "fall=5", *SERVICE), "KEY=VALUE"),

@@ -254,6 +254,36 @@ TEST_CASE_METHOD(Connected, "connections are forgotten when they have been silen
     CHECK(at(7441) == 0);
 }
 
+TEST_CASE_METHOD(Connected, "time-outs that change count for the connections that there are")
+{
+    using std::chrono::seconds;
+    configure({service(vip, 80, "tcp", {backend("10.0.2.11", 8080)}),
+               service(vip6, 80, "tcp", {backend("2001:db8:2::11", 8080)})});
+    elb::Connections connections = must(elb::Connections::bind(maps));
+    establish(to_vip(client, 1));
+    establish(to_vip(client6, 1));
+    const auto begin = std::chrono::steady_clock::now();
+    const auto left = [&](std::uint32_t s) {
+        for (unsigned i = 0; i < 4; ++i) // a whole pass
+            must(connections.tick(begin + seconds(s), elb::timeouts_of(section)));
+        return established();
+    };
+    CHECK(left(100) == 2);
+    const auto set = [&](const json &all, const json &first) {
+        json wanted = section;
+        wanted["timeouts"] = all;
+        wanted["service"][0]["timeouts"] = first;
+        section = must(find_vnf("elb")->check(wanted, section));
+        must(fast_path->apply(section));
+    };
+    set({{"tcp_established", 101}}, {{"tcp_established", 102}});
+    CHECK(left(101) == 2);
+    CHECK(left(102) == 1);
+    CHECK(goes_to(to_vip(client, 1)) == "10.0.2.11");
+    CHECK(must(bpf::Map<flow_key, elb_conn>::bind(maps, "elb_conns")).keys()[0].family == 4);
+    CHECK(left(103) == 0);
+}
+
 TEST_CASE_METHOD(Connected, "an ICMP error reaches the side that sent the packet, as it sent it")
 {
     configure({service(vip, 80, "tcp", {backend("10.0.2.11", 8080)}),

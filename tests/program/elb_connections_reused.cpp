@@ -198,3 +198,29 @@ TEST_CASE_METHOD(Connected, "a RST that its side did not send ends nothing")
         CHECK(goes_to(data) == "10.0.2.11");
     }
 }
+
+TEST_CASE_METHOD(Connected, "how long an opening connection keeps its backend can be set")
+{
+    using std::chrono::seconds;
+    const auto with = [&](const json &b) {
+        const json wanted{{"connections", 4096},
+                          {"timeouts", {{"opening", 5}}},
+                          {"service", {service(vip, 80, "tcp", {b})}}};
+        section = must(find_vnf("elb")->check(wanted, section));
+        must(fast_path->apply(section));
+    };
+    const json gone = backend("10.0.2.11", 8080), left_over = backend("10.0.2.12", 8080);
+    configure({service(vip, 80, "tcp", {gone})});
+    with(gone);
+    elb::Connections connections = must(elb::Connections::bind(maps));
+    const auto begin = std::chrono::steady_clock::now();
+    must(connections.tick(begin, elb::Timeouts()));
+    const Frame open = to_vip(client, 1);
+    run(build(open));
+    run(build(answer_to(open, "10.0.2.11", 8080, syn | ack)));
+    with(left_over);
+    must(connections.tick(begin + seconds(5), elb::Timeouts()));
+    CHECK(goes_to(open) == "10.0.2.11");
+    must(connections.tick(begin + seconds(6), elb::Timeouts()));
+    CHECK(goes_to(open) == "10.0.2.12");
+}

@@ -4,7 +4,6 @@
 
 #include "support/elb_connected.hpp"
 #include "support/fragments.hpp"
-#include "vnfs/elb/connections.hpp"
 
 using namespace evnf;
 using namespace evnf::test;
@@ -186,17 +185,6 @@ TEST_CASE_METHOD(Sctp, "chunks that lie about their length are not followed")
         CHECK(send(f, static_cast<std::uint32_t>(random())) == "10.0.2.11");
     }
     CHECK(established() == 0);
-}
-
-TEST_CASE_METHOD(Sctp, "associations are forgotten by their own times")
-{
-    const elb::Timeouts t;
-    CHECK(elb::timeout_of(t, IPPROTO_SCTP, 0, 0) == 210);
-    CHECK(elb::timeout_of(t, IPPROTO_SCTP, ELB_SEEN_FIN, 0) == 240);
-    CHECK(elb::timeout_of(t, IPPROTO_SCTP, ELB_SEEN_FIN, ELB_SEEN_FIN) == 60);
-    CHECK(elb::timeout_of(t, IPPROTO_SCTP, 0, ELB_SEEN_RST) == 60);
-    CHECK(elb::timeout_of(t, IPPROTO_TCP, 0, 0) == 7440);
-    CHECK(elb::timeout_of(t, IPPROTO_UDP, 0, 0) == 300);
 }
 
 TEST_CASE_METHOD(Sctp, "a backend of an SCTP service has its port")

@@ -11,7 +11,6 @@
 #define ELB_SLOTS 4096          /* of each service; a power of two */
 #define ELB_TRIES 4             /* slots tried for a new connection whose way back is taken */
 #define ELB_MAX_FRAGMENTS 16384 /* fragmented datagrams under way */
-#define ELB_OPENING_TIME 240    /* seconds after an answer in which one keeps its backend */
 
 /* A virtual service; with port and proto zero, a host that elb must know of. */
 struct elb_service_key {

@@ -24,11 +24,6 @@ std::string endpoint_text(const json &table)
     return (host.find(':') == host.npos ? host : "[" + host + "]") + ":" + port;
 }
 
-std::string service_text(const json &service)
-{
-    return service["protocol"].get<std::string>() + " " + endpoint_text(service);
-}
-
 // What the weight is by health and load; the same if elb is in no chain.
 std::string effective(const json &backend)
 {
@@ -154,6 +149,11 @@ void add_list(CLI::App *parent, Context &context, const char *name, const char *
 }
 
 } // namespace
+
+std::string service_text(const json &service)
+{
+    return service["protocol"].get<std::string>() + " " + endpoint_text(service);
+}
 
 void add_list_verbs(CLI::App *elb, CLI::App *service, CLI::App *backend, Context &context)
 {

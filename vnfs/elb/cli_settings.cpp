@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// evnf elb health set and clear, feedback set and clear.
+// evnf elb health, feedback and timeouts: set and clear.
 #include <algorithm>
 #include <memory>
 
@@ -21,6 +21,7 @@ constexpr const char *examples =
     "  evnf elb health set tcp 192.0.2.10:80 type=http path=/ready 'status=[200, 204]'\n"
     "  evnf elb health set tcp 192.0.2.10:80 10.0.2.11:8080 port=8081 path=\n"
     "  evnf elb feedback set tcp 192.0.2.10:80 'indices=[{\"preset\": \"cpu\"}]'\n"
+    "  evnf elb timeouts set tcp 192.0.2.10:80 tcp_established=3600 fin_wait=120\n"
     "A value is JSON, or else a word; nothing after = removes the key. docs/elb.md has the keys.";
 
 // The level: no words, PROTOCOL SERVICE, or these and BACKEND.
@@ -107,14 +108,16 @@ void add_verb(CLI::App *parent, Context &context, const std::string &table, cons
 
 } // namespace
 
-void add_settings_verbs(CLI::App *health, CLI::App *feedback, Context &context)
+void add_settings_verbs(CLI::App *parent, const std::string &table, bool of_backends,
+                        Context &context)
 {
-    for (const auto &[parent, table] : {std::pair{health, "health"}, {feedback, "feedback"}}) {
-        add_verb(parent, context, table, "set", "Change settings of all, a service or a backend",
-                 "[PROTOCOL SERVICE [BACKEND]] KEY=VALUE …", set);
-        add_verb(parent, context, table, "clear", "Remove all settings of one of these",
-                 "[PROTOCOL SERVICE [BACKEND]]", clear);
-    }
+    const char *set_words =
+        of_backends ? "[PROTOCOL SERVICE [BACKEND]] KEY=VALUE …" : "[PROTOCOL SERVICE] KEY=VALUE …";
+    const char *clear_words = of_backends ? "[PROTOCOL SERVICE [BACKEND]]" : "[PROTOCOL SERVICE]";
+    add_verb(parent, context, table, "set", "Change settings of all, or of one of these", set_words,
+             set);
+    add_verb(parent, context, table, "clear", "Remove all settings of one of these", clear_words,
+             clear);
 }
 
 } // namespace evnf::elb

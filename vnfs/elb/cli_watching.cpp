@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// evnf elb health show, feedback show, backend drain and undrain.
+// evnf elb health show, feedback show, timeouts show, backend drain and undrain.
 #include <cstdio>
 #include <ctime>
 
@@ -87,6 +87,27 @@ void show(Context &context, const std::string &what, std::string (*human)(const 
     context.print(*reply, human);
 }
 
+// Of all services, and of those that have their own.
+void show_timeouts(Context &context)
+{
+    auto reply = context.call("GET", "/v1/elb");
+    if (!reply)
+        return context.fail(reply.error());
+    json all = json::array();
+    if (reply->contains("timeouts"))
+        all.push_back({{"service", "all"}, {"timeouts", (*reply)["timeouts"]}});
+    for (const auto &s : (*reply)["service"])
+        if (s.contains("timeouts"))
+            all.push_back({{"service", service_text(s)}, {"timeouts", s["timeouts"]}});
+    context.print(all, [](const json &services) {
+        std::vector<std::vector<std::string>> rows{{"SERVICE", "TIMEOUT", "SECONDS"}};
+        for (const auto &s : services)
+            for (const auto &[name, seconds] : s["timeouts"].items())
+                rows.push_back({s["service"], name, seconds.dump()});
+        return cli::table(rows);
+    });
+}
+
 void drain(Context &context, const Words &w, const char *method, unsigned deadline, bool resets)
 {
     if (auto e = check_service(w); !e)
@@ -147,7 +168,13 @@ void add_watching_verbs(CLI::App *elb, CLI::App *backend, Context &context)
         elb->add_subcommand("feedback", "Weights that follow load")->require_subcommand(1);
     feedback->add_subcommand("show", "Show the backends' load, and their weights before and after")
         ->callback([&context] { show(context, "feedback", feedback_text); });
-    add_settings_verbs(health, feedback, context);
+    add_settings_verbs(health, "health", true, context);
+    add_settings_verbs(feedback, "feedback", true, context);
+    auto *timeouts = elb->add_subcommand("timeouts", "How long connections may be silent")
+                         ->require_subcommand(1);
+    timeouts->add_subcommand("show", "Show the time-outs, by the state of a connection")
+        ->callback([&context] { show_timeouts(context); });
+    add_settings_verbs(timeouts, "timeouts", false, context);
 }
 
 } // namespace evnf::elb

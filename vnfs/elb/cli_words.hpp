@@ -30,11 +30,16 @@ Result<std::pair<Address, Ports>> check_service(const Words &w);
 // The options that every verb on a service has, or on a backend of it.
 std::shared_ptr<Words> add_words(CLI::App *verb, bool backend);
 
+// The name of a service that the API shows.
+std::string service_text(const cli::json &service);
+
 // How long ago, or how long until: of seconds of the Unix epoch.
 std::string span_text(const cli::json &epoch);
 
 void add_list_verbs(CLI::App *elb, CLI::App *service, CLI::App *backend, cli::Context &context);
-void add_settings_verbs(CLI::App *health, CLI::App *feedback, cli::Context &context);
+// Hangs set and clear of the settings `table` on `parent`.
+void add_settings_verbs(CLI::App *parent, const std::string &table, bool of_backends,
+                        cli::Context &context);
 // Hangs the verbs on what is known of backends on `elb`, and on its verb `backend`.
 void add_watching_verbs(CLI::App *elb, CLI::App *backend, cli::Context &context);
 

@@ -280,10 +280,20 @@ static __always_inline void opening_answer(struct frame_ctx *ctx, const struct p
     o->answered = 2;
 }
 
+/* Seconds after a backend's answer in which an opening connection keeps it. */
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(max_entries, 1);
+    __type(key, __u32);
+    __type(value, __u32);
+} elb_opening_time SEC(".maps");
+
 /* Whether its backend has long not answered: another connection may have its ports now. */
 static __always_inline bool opening_is_stale(const struct elb_opening *o)
 {
-    return elb_now() - o->seen > ELB_OPENING_TIME;
+    __u32 zero = 0, *time = bpf_map_lookup_elem(&elb_opening_time, &zero);
+
+    return time && elb_now() - o->seen > *time;
 }
 
 /* Whether the client's packet goes where those before it went, or is placed anew: what opens

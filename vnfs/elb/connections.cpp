@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "vnfs/elb/connections.hpp"
 
-#include <netinet/in.h>
-
 #include <algorithm>
 #include <cstring>
 
@@ -31,18 +29,6 @@ bool same(const flow_key &a, const flow_key &b)
 }
 
 } // namespace
-
-std::uint32_t timeout_of(const Timeouts &timeouts, std::uint8_t protocol, unsigned to_backend,
-                         unsigned to_client)
-{
-    if (protocol == IPPROTO_UDP)
-        return timeouts.udp;
-    if (to_backend & to_client & ELB_SEEN_FIN || (to_backend | to_client) & ELB_SEEN_RST)
-        return timeouts.tcp_closed;
-    if (to_backend | to_client)
-        return timeouts.tcp_closing;
-    return protocol == IPPROTO_SCTP ? timeouts.sctp : timeouts.tcp;
-}
 
 flow_key key_back(const flow_key &key, const elb_conn &conn)
 {
@@ -84,7 +70,8 @@ Result<> Connections::next_epoch()
     return epoch_.put(0, next ? next : 1);
 }
 
-Result<> Connections::tick(std::chrono::steady_clock::time_point now, const Timeouts &timeouts)
+Result<> Connections::tick(std::chrono::steady_clock::time_point now,
+                           const BackendTimeouts &timeouts)
 {
     std::uint32_t clock = clock_.get(0).value_or(0);
     if (!began_)
@@ -122,13 +109,14 @@ Result<Connections::Batch> Connections::read(std::optional<std::uint32_t> from) 
     return out;
 }
 
-Result<bool> Connections::sweep_batch(const Timeouts &timeouts, std::uint32_t clock)
+Result<bool> Connections::sweep_batch(const BackendTimeouts &timeouts, std::uint32_t clock)
 {
     const auto read_now = read(at_);
     if (!read_now)
         return read_now.error();
     for (std::size_t i = 0; i < read_now->keys.size(); ++i)
-        look_at(read_now->keys[i], read_now->conns[i], timeouts, clock);
+        look_at(read_now->keys[i], read_now->conns[i], timeouts.of(read_now->conns[i].backend),
+                clock);
     at_ = read_now->next;
     if (at_)
         return false;
@@ -171,9 +159,7 @@ void Connections::look_at(const flow_key &key, const elb_conn &conn, const Timeo
     if (to_backend)
         ++found_[conn.backend];
     const auto silent = [&](const elb_conn &c) { return clock - c.seen; };
-    const std::uint32_t least = std::min(
-        {timeouts.tcp, timeouts.tcp_closing, timeouts.tcp_closed, timeouts.udp, timeouts.sctp});
-    if (silent(conn) <= least)
+    if (silent(conn) <= least_timeout(timeouts))
         return;
     const flow_key other_key = key_back(key, conn);
     auto other = table_.get(other_key);

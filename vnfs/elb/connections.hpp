@@ -11,23 +11,10 @@
 
 #include "base/bpf.hpp"
 #include "vnfs/elb/abi.h"
+#include "vnfs/elb/timeouts.hpp"
 
 namespace evnf::elb
 {
-
-// Seconds without a packet after which a connection is forgotten.
-struct Timeouts {
-    std::uint32_t tcp = 7440; // two hours and four minutes (RFC 5382, REQ-5)
-    // Of TCP and SCTP:
-    std::uint32_t tcp_closing = 240; // one side has sent a FIN (RFC 5382, REQ-5)
-    std::uint32_t tcp_closed = 60;   // both have, or one a RST
-    std::uint32_t udp = 300;         // RFC 4787, REQ-5
-    std::uint32_t sctp = 210;        // some heartbeats (RFC 9260), as the kernel has it
-};
-
-// How long a connection with these ends seen may be silent.
-std::uint32_t timeout_of(const Timeouts &timeouts, std::uint8_t protocol, unsigned to_backend,
-                         unsigned to_client);
 
 class Connections
 {
@@ -36,7 +23,7 @@ public:
 
     // Called about twice a second: turns the fast path's clock on, and looks at a part of the
     // table, so that all of it is looked at in about `pass`.
-    Result<> tick(std::chrono::steady_clock::time_point now, const Timeouts &timeouts);
+    Result<> tick(std::chrono::steady_clock::time_point now, const BackendTimeouts &timeouts);
     // After it the fast path looks into the table again, whatever it remembers.
     Result<> next_epoch();
     // By backend, as the last pass has found them.
@@ -81,7 +68,7 @@ private:
     };
     [[nodiscard]] Result<Batch> read(std::optional<std::uint32_t> from) const;
     // True at the end of the table.
-    Result<bool> sweep_batch(const Timeouts &timeouts, std::uint32_t clock);
+    Result<bool> sweep_batch(const BackendTimeouts &timeouts, std::uint32_t clock);
     void look_at(const flow_key &key, const elb_conn &conn, const Timeouts &timeouts,
                  std::uint32_t clock);
 

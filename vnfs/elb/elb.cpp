@@ -17,6 +17,7 @@
 #include "vnfs/elb/leftovers.hpp"
 #include "vnfs/elb/monitor/weights.hpp"
 #include "vnfs/elb/section.hpp"
+#include "vnfs/elb/slot_tables.hpp"
 
 namespace evnf::elb
 {
@@ -27,16 +28,8 @@ namespace
 using Skeleton = bpf::Skeleton<elb_bpf>;
 using ServiceMap = bpf::Map<elb_service_key, elb_service>;
 using RangeMap = bpf::Map<elb_range_key, elb_service>;
-using FlagMap = bpf::Map<__u32, __u32>;
+using NumberMap = bpf::Map<__u32, __u32>;
 using OwnerMap = bpf::Map<elb_service_key, elb_owner>;
-
-std::vector<std::uint16_t> slots_of(const Service &s)
-{
-    std::vector<Weighted> weighted;
-    for (const auto &b : s.backends)
-        weighted.push_back({b.endpoint, b.effective});
-    return fill_slots(weighted);
-}
 
 // How long a backend that has gone may answer what it was sent.
 constexpr std::chrono::minutes past_owner_time{5};
@@ -45,15 +38,16 @@ class ElbFastPath : public FastPath, public HasWeights
 {
 public:
     ElbFastPath(Skeleton skel, BackendCounts counters, ServiceMap services, RangeMap ranges,
-                FlagMap many_ports, OwnerMap owners, int slots, Connections connections,
-                Leftovers leftovers)
+                NumberMap many_ports, OwnerMap owners, SlotTables slots, NumberMap opening_time,
+                Connections connections, Leftovers leftovers)
         : skel_(std::move(skel)),
           counters_(counters),
           services_(services),
           ranges_(ranges),
           many_ports_(many_ports),
           owner_map_(owners),
-          slots_(slots),
+          slots_(std::move(slots)),
+          opening_time_(opening_time),
           connections_(std::move(connections)),
           leftovers_(std::move(leftovers))
     {
@@ -76,9 +70,12 @@ public:
     {
         const auto before = in_force_;
         auto r = bring(weights_.of(section));
-        if (r)
+        if (r) {
             weights_.put_in_force(section);
-        else if (auto back = bring(before); !back)
+            timeouts_ = timeouts_of(section);
+            return opening_time_.put(0, timeouts_.all.opening);
+        }
+        if (auto back = bring(before); !back)
             return std::move(r).context("after this, going back failed too (" +
                                         back.error().message() + ")");
         return r;
@@ -94,7 +91,7 @@ public:
     {
         const auto now = std::chrono::steady_clock::now();
         forget_owners(now);
-        if (auto r = connections_.tick(now, Timeouts()); !r)
+        if (auto r = connections_.tick(now, timeouts_); !r)
             log_error("age the connections of elb: " + r.error().message());
         if (auto fewer = leftovers_.tick(in_force_, now); !fewer)
             log_error("elb: " + fewer.error().message());
@@ -112,7 +109,9 @@ public:
 
     [[nodiscard]] json show(const json &section) const override
     {
-        json out{{"connections", section["connections"]}, {"service", json::array()}};
+        json out{{"connections", section["connections"]},
+                 {"timeouts", to_json(timeouts_of(section).all)},
+                 {"service", json::array()}};
         for (const auto &s : services_of(section)) {
             unsigned total = 0;
             for (const auto &b : s.backends)
@@ -123,7 +122,7 @@ public:
                          {"address", b.endpoint.address.text()},
                          {"weight", b.weight},
                          {"share", total ? static_cast<double>(b.weight) / total : 0.0},
-                         {"slots", slots_held(b.id)},
+                         {"slots", slots_.held(b.id)},
                          {"active", active(b.id)}};
                 row.update(counters_.describe(b.id));
                 backends.push_back(std::move(row));
@@ -134,6 +133,8 @@ public:
                                       {"port", s.ports.to_json()},
                                       {"protocol", protocol_text(s.protocol)},
                                       {"backends", std::move(backends)}});
+            if (const auto own = own_timeouts(section, out["service"].size() - 1))
+                out["service"].back()["timeouts"] = to_json(*own);
         }
         weights_.describe(out);
         return out;
@@ -154,7 +155,7 @@ public:
                 };
                 add("weight", "Share of new connections, relative", b.weight);
                 add("slots", "Of a service's 4096 slots, those that a backend holds",
-                    slots_held(b.id));
+                    slots_.held(b.id));
                 add("active", "Established connections, some seconds ago", active(b.id));
                 for (auto &sample : samples) {
                     sample.name.insert(0, "evnf_elb_backend_");
@@ -172,12 +173,6 @@ private:
     {
         const auto it = connections_.active().find(backend);
         return it == connections_.active().end() ? 0 : it->second;
-    }
-
-    [[nodiscard]] unsigned slots_held(unsigned backend) const
-    {
-        const auto it = slots_held_.find(backend);
-        return it == slots_held_.end() ? 0 : it->second;
     }
 
     // Brings the maps to `wanted`. What appears does so after what it refers to, what
@@ -306,7 +301,7 @@ private:
             return Unit{};
         const bool fresh = old == in_force_.end();
         const __u32 index = fresh ? free_index() : indexes_.at(s.name());
-        if (auto r = put_slots(index, s); !r)
+        if (auto r = slots_.put(index, s); !r)
             return r;
         if (!fresh) {
             *old = s;
@@ -348,38 +343,9 @@ private:
                 for (const auto &prefix : prefixes_of(range))
                     erase(ranges_, range_key(s, prefix));
         }
-        bpf_map_delete_elem(slots_, &index);
+        slots_.remove(index);
         indexes_.erase(s.name());
         std::erase_if(in_force_, [&](const Service &other) { return other.name() == s.name(); });
-    }
-
-    // A packet reads one slot of one table: it sees the old placement or the new.
-    Result<> put_slots(__u32 index, const Service &s)
-    {
-        const auto owners = slots_of(s);
-        for (const auto &b : s.backends)
-            slots_held_.erase(b.id);
-        for (const auto owner : owners)
-            ++slots_held_[s.backends[owner].id];
-        if (owners.empty()) { // nobody takes new connections
-            bpf_map_delete_elem(slots_, &index);
-            return Unit{};
-        }
-        const Fd inner(bpf_map_create(BPF_MAP_TYPE_ARRAY, "elb_slot_table", sizeof(__u32),
-                                      sizeof(elb_slot), ELB_SLOTS, nullptr));
-        if (!inner)
-            return sys_error("make room for the slots");
-        std::vector<__u32> keys(ELB_SLOTS);
-        std::vector<elb_slot> values(ELB_SLOTS);
-        for (__u32 i = 0; i < ELB_SLOTS; ++i) {
-            const Backend &b = s.backends[owners[i]];
-            keys[i] = i;
-            values[i] = {b.endpoint.address.raw(), htons(b.endpoint.port), b.id};
-        }
-        __u32 count = ELB_SLOTS;
-        if (bpf_map_update_batch(inner.get(), keys.data(), values.data(), &count, nullptr))
-            return sys_error("fill the slots");
-        return bpf::put_inner(slots_, index, inner.get());
     }
 
     [[nodiscard]] __u32 free_index() const
@@ -397,9 +363,11 @@ private:
     BackendCounts counters_;
     ServiceMap services_;
     RangeMap ranges_;
-    FlagMap many_ports_;
+    NumberMap many_ports_;
     OwnerMap owner_map_;
-    int slots_; // the outer map
+    SlotTables slots_;
+    NumberMap opening_time_;
+    BackendTimeouts timeouts_;
     Connections connections_;
     Leftovers leftovers_;
     std::set<std::string> alone_; // services, by name
@@ -409,7 +377,6 @@ private:
     std::map<std::string, __u32> indexes_; // of services in force, by name
     Hosts hosts_;
     std::set<unsigned> counting_;
-    std::map<unsigned, unsigned> slots_held_; // by backend, of those that have some
     Weights weights_;
     Ender ender_;
 };
@@ -451,7 +418,7 @@ Result<std::unique_ptr<FastPath>> load(bpf::MapSet &maps, const json &section, c
     auto ranges = RangeMap::bind(maps, "elb_ranges");
     if (!ranges)
         return ranges.error();
-    auto many_ports = FlagMap::bind(maps, "elb_many_ports");
+    auto many_ports = NumberMap::bind(maps, "elb_many_ports");
     if (!many_ports)
         return many_ports.error();
     auto owners = OwnerMap::bind(maps, "elb_owners");
@@ -463,12 +430,15 @@ Result<std::unique_ptr<FastPath>> load(bpf::MapSet &maps, const json &section, c
     auto leftovers = Leftovers::bind(maps);
     if (!leftovers)
         return leftovers.error();
-    auto slots = maps.fd("elb_slots");
+    auto slots = SlotTables::bind(maps);
     if (!slots)
         return slots.error();
+    auto opening_time = NumberMap::bind(maps, "elb_opening_time");
+    if (!opening_time)
+        return opening_time.error();
     auto fast_path = std::make_unique<ElbFastPath>(
-        *std::move(skel), *counters, *services, *ranges, *many_ports, *owners, *slots,
-        *std::move(connections_known), *std::move(leftovers));
+        *std::move(skel), *counters, *services, *ranges, *many_ports, *owners, *std::move(slots),
+        *opening_time, *std::move(connections_known), *std::move(leftovers));
     fast_path->adopt(running);
     if (auto r = fast_path->apply(section); !r)
         return r.error();

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "vnfs/elb/section_read.hpp"
+#include "vnfs/elb/timeouts.hpp"
 #include "vnfs/table_reader.hpp"
 
 namespace evnf::elb
@@ -103,6 +104,10 @@ Result<> check_watching(const json &item, const json &section, const Service &se
 {
     if (auto r = check_tables(item, where, HealthLevel::service); !r)
         return r;
+    if (item.contains("timeouts"))
+        if (auto r = check_timeouts(item["timeouts"], where + "/timeouts", TimeoutLevel::service);
+            !r)
+            return r;
     for (std::size_t i = 0; i < service.backends.size(); ++i) {
         const json &own = item["backends"][i];
         const std::string at = where + "/backends/" + std::to_string(i);
@@ -126,7 +131,7 @@ Result<> check_watching(const json &item, const json &section, const Service &se
 
 void copy_tables(const json &from, json &to)
 {
-    for (const char *key : {"health", "feedback"})
+    for (const char *key : {"health", "feedback", "timeouts"})
         if (from.contains(key))
             to[key] = from[key];
 }
@@ -137,7 +142,8 @@ Result<json> check_section(const json &section, const json &running)
 {
     const json given = section.is_null() ? json::object() : section;
     const TableReader reader(given, "");
-    if (auto r = reader.only({"connections", "service", "next_id", "health", "feedback"}, "elb");
+    if (auto r = reader.only(
+            {"connections", "service", "next_id", "health", "feedback", "timeouts"}, "elb");
         !r)
         return r.error();
     auto connections = reader.number("connections", 1024, 16 << 20, default_connections);
@@ -145,6 +151,9 @@ Result<json> check_section(const json &section, const json &running)
         return connections.error();
     if (auto r = check_tables(given, "", HealthLevel::service); !r)
         return r.error();
+    if (given.contains("timeouts"))
+        if (auto r = check_timeouts(given["timeouts"], "/timeouts", TimeoutLevel::all); !r)
+            return r.error();
     const json items = given.value("service", json::array());
     if (!items.is_array())
         return bad_input("services are an array of tables: [[elb.service]]", "/service");

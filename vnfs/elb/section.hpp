@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // elb's configuration section:
-//   {"connections": 131072, "next_id": 2, "health": {…}, "feedback": {…},
+//   {"connections": 131072, "next_id": 2, "health": {…}, "feedback": {…}, "timeouts": {…},
 //    "service": [{"address": "192.0.2.10", "port": 80, "protocol": "tcp", "health": {…}, …,
 //                 "backends": [{"id": 0, "address": "10.0.2.11", "port": 80, "weight": 2,
 //                               "backup": true, "health": {…}, "feedback": {…}}, …]}]}
-// A service's port may be "8000-8999", "80,443" or "all". A backend's port, "backup", "health" and
-// "feedback" may be missing; the tables are as they were given.
+// A service's port may be "8000-8999", "80,443" or "all", and it may have "timeouts" of its own. A
+// backend's port, "backup" and all tables may be missing; these are as they were given.
 #pragma once
 
 #include <string>

@@ -39,11 +39,11 @@ void diff_backends(const Service &from, const Service &to, std::vector<std::stri
     }
 }
 
-// What is asked of backends, at one level.
-void diff_watching(const json &from, const json &to, const std::string &level,
+// Settings of one level.
+void diff_settings(const json &from, const json &to, const std::string &level,
                    std::vector<std::string> &out)
 {
-    for (const char *key : {"health", "feedback", "backup"}) {
+    for (const char *key : {"health", "feedback", "timeouts", "backup"}) {
         const json before = from.is_object() ? from.value(key, json()) : json();
         const json after = to.value(key, json());
         if (before == after)
@@ -98,11 +98,11 @@ std::vector<std::string> diff_sections(const json &from, const json &to)
                           : old->second,
                       service, out);
     }
-    diff_watching(from, to, "elb", out);
+    diff_settings(from, to, "elb", out);
     const auto old_levels = levels_of(from);
     for (const auto &[level, table] : levels_of(to)) {
         const auto old = old_levels.find(level);
-        diff_watching(old == old_levels.end() ? json() : old->second, table, level, out);
+        diff_settings(old == old_levels.end() ? json() : old->second, table, level, out);
     }
     return out;
 }

@@ -56,8 +56,9 @@ Result<Backend> read_backend(const json &table, const Service &service, const st
 Result<Service> read_service(const json &table, const std::string &where)
 {
     const TableReader reader(table, where);
-    if (auto r = reader.only({"address", "port", "protocol", "backends", "health", "feedback"},
-                             "a service");
+    if (auto r = reader.only(
+            {"address", "port", "protocol", "backends", "health", "feedback", "timeouts"},
+            "a service");
         !r)
         return r.error();
     auto address = reader.address();
@@ -109,7 +110,7 @@ json to_json(const Service &s, const json &given)
              {"port", s.ports.to_json()},
              {"protocol", protocol_text(s.protocol)},
              {"backends", std::move(backends)}};
-    copy_keys(given, out, {"health", "feedback"});
+    copy_keys(given, out, {"health", "feedback", "timeouts"});
     return out;
 }
 

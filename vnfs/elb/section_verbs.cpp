@@ -190,7 +190,8 @@ Result<Edit> set_backend(const json &section, const Request &request)
 Result<Edit> set_tables(const json &section, const Request &request)
 {
     const TableReader reader(request.body, "");
-    if (auto r = reader.only({"service", "backend", "health", "feedback"}, "settings"); !r)
+    if (auto r = reader.only({"service", "backend", "health", "feedback", "timeouts"}, "settings");
+        !r)
         return r.error();
     auto service = reader.text("service", "");
     auto backend = reader.text("backend", "");
@@ -199,6 +200,9 @@ Result<Edit> set_tables(const json &section, const Request &request)
     if (service->empty() && !backend->empty())
         return bad_input("a backend is one of a service: say of which", "/backend");
     json next = section;
+    if (!backend->empty() && reader.has("timeouts"))
+        return bad_input("a backend has no timeouts of its own: they are its service's",
+                         "/timeouts");
     json *level = service->empty() ? &next : find_service(next, *service);
     if (!level)
         return no_service(*service);
@@ -212,7 +216,7 @@ Result<Edit> set_tables(const json &section, const Request &request)
         level = &*it;
     }
     json reply = request.body;
-    for (const char *key : {"health", "feedback"})
+    for (const char *key : {"health", "feedback", "timeouts"})
         if (reader.has(key)) {
             if (!reader[key].is_object() && !reader[key].is_null())
                 return bad_input(std::string(key) + " is a table, or null for none",
