@@ -103,11 +103,12 @@ Result<std::string> TableReader::word(const std::string &key, const std::vector<
     auto given = text(key, otherwise);
     if (!given || std::find(words.begin(), words.end(), *given) != words.end())
         return given;
+    const bool vowel = std::string_view("aeiou").find(key[0]) != std::string_view::npos;
     std::string all;
     for (const auto &w : words)
         all += (all.empty() ? "" : w == words.back() ? " or " : ", ") + w;
-    return bad_input(in_quotes(*given) + " is not a " + key + ": " + all, at(key), 0,
-                     given->size());
+    return bad_input(in_quotes(*given) + (vowel ? " is not an " : " is not a ") + key + ": " + all,
+                     at(key), 0, given->size());
 }
 
 Result<std::optional<std::uint16_t>> TableReader::port() const

@@ -200,6 +200,55 @@ TEST_CASE("a service has a port, some, ranges, or all")
     CHECK(refusal(checked) == "accepted");
 }
 
+TEST_CASE("a service says how it chooses")
+{
+    const auto with = [](const json &choice, const std::string &address = "192.0.2.10") {
+        json s = section({}, address);
+        s["service"][0].update(choice);
+        return s;
+    };
+    const auto choice = [&](const json &c, const std::string &address = "192.0.2.10") {
+        return services_of(*check_section(with(c, address), nullptr))[0].choice;
+    };
+    CHECK(choice(json::object()) == Choice());
+    CHECK(choice({{"balance", "weights"}, {"affinity", "none"}}) == Choice());
+    CHECK(choice({{"balance", "least_connections"}}).least_connections);
+    CHECK(choice({{"affinity", "source"}}) == Choice{false, true, 32, 300});
+    CHECK(choice({{"affinity", "source"}}, "2001:db8::1").prefix == 128);
+    CHECK(choice({{"affinity", "source"}, {"affinity_prefix", 24}, {"affinity_timeout", 9}}) ==
+          Choice{false, true, 24, 9});
+    CHECK(refusal(with({{"balance", "roundrobin"}})) ==
+          "/service/0/balance: 'roundrobin' is not a balance: weights or least_connections");
+    CHECK(refusal(with({{"affinity", "cookie"}})) ==
+          "/service/0/affinity: 'cookie' is not an affinity: none or source");
+    CHECK(refusal(with({{"affinity", "source"}, {"affinity_prefix", 33}})) ==
+          "/service/0/affinity_prefix: affinity_prefix is a number from 1 to 32");
+    CHECK(refusal(with({{"affinity", "source"}, {"affinity_timeout", 0}}))
+              .starts_with("/service/0/affinity_timeout: "));
+    CHECK(refusal(with({{"affinity_timeout", 5}})) ==
+          "/service/0/affinity_timeout: affinity_timeout is of affinity = \"source\", which is not "
+          "set");
+
+    json now = *check_section(section({backend("10.0.0.1")}), nullptr);
+    const auto set = [&](const json &body) {
+        const auto r = route("PUT", "/([a-z]+)/([^/]+)").edit(now, {.words = words, .body = body});
+        if (r)
+            now = *check_section(r->section, now);
+        return r ? r->reply : json(r.error().message());
+    };
+    const json start = now;
+    CHECK(set({{"affinity", "source"}, {"affinity_timeout", 60}}) ==
+          json{{"service", "tcp 192.0.2.10:80"}, {"affinity", "source"}, {"affinity_timeout", 60}});
+    CHECK(diff_sections(start, now) ==
+          std::vector<std::string>{"+ elb service tcp 192.0.2.10:80 affinity \"source\"",
+                                   "+ elb service tcp 192.0.2.10:80 affinity_timeout 60"});
+    CHECK(set({{"affinity", nullptr}}).is_string());
+    CHECK(set({{"weight", 1}}).is_string());
+    CHECK(set(7).is_string());
+    set({{"affinity", nullptr}, {"affinity_timeout", nullptr}});
+    CHECK(now == start);
+}
+
 TEST_CASE("services of one address share no port at the same rank")
 {
     const auto both = [](const json &a, const json &b, const std::string &protocol = "tcp") {

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <catch2/catch.hpp>
+
+#include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <map>
 #include <random>
@@ -46,17 +49,19 @@ TEST_CASE("each backend has exactly its share of the slots")
     std::mt19937 random(1);
     for (int round = 0; round < 50; ++round) {
         std::vector<unsigned> weights;
-        for (auto n = 1 + random() % 40; n > 0; --n)
+        for (auto n = 1 + random() % (round % 5 ? 40 : 400); n > 0; --n)
             weights.push_back(static_cast<unsigned>(random() % 101));
         weights[0] = 1 + weights[0];
         std::map<std::size_t, unsigned> has;
         unsigned total = 0;
-        for (const auto b : fill_slots(servers(weights)))
+        const auto slots = fill_slots(servers(weights));
+        CHECK(slots.size() == (weights.size() > ELB_FEW_BACKENDS ? ELB_MANY_SLOTS : ELB_SLOTS));
+        for (const auto b : slots)
             ++has[b];
         for (const unsigned w : weights)
             total += w;
         for (std::size_t b = 0; b < weights.size(); ++b) {
-            const double exact = static_cast<double>(ELB_SLOTS) * weights[b] / total;
+            const double exact = static_cast<double>(slots.size()) * weights[b] / total;
             CHECK(has[b] >= static_cast<unsigned>(exact));
             CHECK(has[b] <= static_cast<unsigned>(exact) + 1);
             CHECK((weights[b] > 0 || has[b] == 0));
@@ -89,11 +94,26 @@ TEST_CASE("a change moves little more than its share")
     CHECK(moved(servers(std::vector<unsigned>(10, 10)), lighter) < 400);
 }
 
+TEST_CASE("shares of many backends are not coarse")
+{
+    for (const unsigned n : {64U, 65U, 1000U}) {
+        std::map<std::size_t, unsigned> has;
+        const auto slots = fill_slots(servers(std::vector<unsigned>(n, 7)));
+        for (const auto b : slots)
+            ++has[b];
+        for (const auto &[b, held] : has) {
+            const double share = static_cast<double>(held) * n / static_cast<double>(slots.size());
+            CHECK(share > 0.98);
+            CHECK(share < 1.02);
+        }
+    }
+}
+
 // Not run with the others: prints the table of docs/elb.md.
 TEST_CASE("what a change moves", "[.measure]")
 {
     std::mt19937 random(7);
-    for (const unsigned n : {3U, 10U, 100U, 1000U}) {
+    for (const unsigned n : {3U, 10U, 64U, 100U, 1000U}) {
         std::vector<unsigned> weights;
         for (unsigned i = 0; i < n; ++i)
             weights.push_back(500 + static_cast<unsigned>(random() % 1500));
@@ -102,20 +122,29 @@ TEST_CASE("what a change moves", "[.measure]")
         for (const unsigned w : weights)
             total += w;
         constexpr int times = 20;
+        const auto slots = owners(before);
+        const auto all = static_cast<double>(slots.size());
+        double off = 0; // of a share, at most
+        for (const auto &b : before) {
+            const auto held = std::count(slots.begin(), slots.end(), b.endpoint);
+            off = std::max(off, std::abs(static_cast<double>(held) * total / b.weight / all - 1));
+        }
         for (int i = 0; i < times; ++i) {
             const std::size_t at = random() % n;
             const double w = weights[at];
             auto after = before;
             after[at].weight = 0;
             removed += static_cast<double>(moved(before, after));
-            removed_must += ELB_SLOTS * w / total;
+            removed_must += all * w / total;
             after[at].weight = weights[at] * 9 / 10;
             lighter += static_cast<double>(moved(before, after));
-            lighter_must += ELB_SLOTS * (w / total - 0.9 * w / (total - 0.1 * w));
+            lighter_must += all * (w / total - 0.9 * w / (total - 0.1 * w));
         }
-        std::printf("%4u backends: without one %.1f %% of the slots move, %.1f %% must; one 10 %% "
-                    "lighter: %.2f %%, %.2f %%\n",
-                    n, 100 * removed / times / ELB_SLOTS, 100 * removed_must / times / ELB_SLOTS,
-                    100 * lighter / times / ELB_SLOTS, 100 * lighter_must / times / ELB_SLOTS);
+        std::printf("%4u backends, %5zu slots: shares are off by %.2f %% at most; without one "
+                    "%.2f %% of the slots move, %.2f %% must; one 10 %% lighter: %.3f %%, "
+                    "%.3f %%\n",
+                    n, slots.size(), 100 * off, 100 * removed / times / all,
+                    100 * removed_must / times / all, 100 * lighter / times / all,
+                    100 * lighter_must / times / all);
     }
 }

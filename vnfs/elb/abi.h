@@ -5,10 +5,13 @@
 #include "abi/pkt.h"
 
 #define ELB_MAX_SERVICES 256
-#define ELB_MAX_BACKENDS 4096   /* of all services together */
-#define ELB_MAX_PORTS 4096      /* and port ranges, likewise */
-#define ELB_RANGE_PREFIXES 30   /* at most, of one range of ports */
-#define ELB_SLOTS 4096          /* of each service; a power of two */
+#define ELB_MAX_BACKENDS 4096 /* of all services together */
+#define ELB_MAX_PORTS 4096    /* and port ranges, likewise */
+#define ELB_RANGE_PREFIXES 30 /* at most, of one range of ports */
+#define ELB_SLOTS 4096        /* of a service; a power of two */
+#define ELB_MANY_SLOTS 65536  /* of one with more than ELB_FEW_BACKENDS; likewise */
+#define ELB_FEW_BACKENDS 64
+#define ELB_CHOICE_TRIES 4      /* slots looked at for a second backend */
 #define ELB_TRIES 4             /* slots tried for a new connection whose way back is taken */
 #define ELB_MAX_FRAGMENTS 16384 /* fragmented datagrams under way */
 
@@ -24,7 +27,8 @@ ABI_KEY(struct elb_service_key, 20);
 /* With a host's key: unused. */
 struct elb_service {
     __u32 index; /* of its slot table */
-    __u32 alone; /* 1: no other service has connections with the same ports of its backends */
+    __u32 alone; /* 1: no other service has connections with the same ports of its backends, and
+                  * it chooses by its slots alone */
 };
 ABI_VALUE(struct elb_service, 8);
 
@@ -45,8 +49,52 @@ struct elb_slot {
     struct ip_addr addr;
     __be16 port;   /* zero: as the client asked */
     __u16 backend; /* index into elb_backend_counters */
+    __u16 weight;  /* of the backend, the heaviest of the service having 65535 */
+    __u8 choice;   /* ELB_CHOOSE_*, of the service; zero: by the slots alone */
+    __u8 pad;
 };
-ABI_VALUE(struct elb_slot, 20);
+ABI_VALUE(struct elb_slot, 24);
+
+#define ELB_CHOOSE_SOURCE 1 /* affinity = "source" */
+#define ELB_CHOOSE_LEAST 2  /* balance = "least_connections" */
+
+/* Of a service that chooses not by its slots alone. */
+struct elb_choice {
+    __u64 service;       /* a hash of its name, which its index is not */
+    struct ip_addr mask; /* of clients' addresses that are one client */
+    __u32 timeout;       /* seconds after its last new connection */
+    __u32 pad;
+};
+ABI_VALUE(struct elb_choice, 32);
+
+/* By backend. */
+struct elb_taker {
+    __u64 service; /* of struct elb_choice; zero: it gets no new connections */
+    struct ip_addr addr;
+    __be16 port;
+    __u16 pad[3];
+};
+ABI_VALUE(struct elb_taker, 32);
+
+struct elb_client_key {
+    __u64 service;       /* of struct elb_choice */
+    struct ip_addr addr; /* as far as the mask goes */
+};
+ABI_KEY(struct elb_client_key, 24);
+
+struct elb_client {
+    __u32 seen; /* elb_clock at its last new connection */
+    __u16 backend;
+    __u16 pad;
+};
+ABI_VALUE(struct elb_client, 8);
+
+/* Of a backend; the difference is what it has. */
+struct elb_active {
+    __u64 began;
+    __u64 ended;
+};
+ABI_VALUE(struct elb_active, 16);
 
 enum elb_rewrite {
     ELB_TO_BACKEND, /* write addr and port as the destination */
@@ -147,6 +195,13 @@ struct elb_backend_events {
     __u64 moved; /* connections placed on it that were opening on another */
 };
 ABI_VALUE(struct elb_backend_events, 24);
+
+/* Likewise, of services with an affinity. */
+struct elb_backend_choices {
+    __u64 followed; /* connections placed where the client had been */
+    __u64 not_kept; /* placed, but elb_clients had no room for the client */
+};
+ABI_VALUE(struct elb_backend_choices, 16);
 
 /* X(name in C, value, name for people, what it means) */
 /* clang-format off */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* elb: the short way for the first packet of most connections.
  *
- * It is for services of whose backends no other has connections, elb_service.alone: there the
+ * It is for services that choose by their slots alone and of whose backends no other has
+ * connections, elb_service.alone: there the
  * way back of a client's new connection can be no other connection's, and need not be looked
  * for. Of a flow that is known already place() has the whole story.
  */
@@ -18,20 +19,17 @@
  * that leads elsewhere, or may have one while no slot leads anywhere. */
 __noinline __u32 place_alone(__u32 service, struct elb_target *t)
 {
-    void *slots = bpf_map_lookup_elem(&elb_slots, &service);
     struct elb_opening opening = {.rewrite = ELB_TO_BACKEND, .seen = elb_now()};
     struct pkt *p = pkt_get();
     const struct elb_opening *known;
     struct elb_slot *slot;
     long error;
-    __u32 at;
 
-    if (!slots || !p)
+    if (!p)
         return ELB_KNOWN;
     if (!t)
         return ELB_KNOWN;
-    at = flow_hash(&p->flow) & (ELB_SLOTS - 1);
-    slot = bpf_map_lookup_elem(slots, &at);
+    slot = slot_at(service, flow_hash(&p->flow));
     if (!slot)
         return ELB_KNOWN;
     opening.addr = t->addr = slot->addr;

@@ -22,14 +22,19 @@ Result<BackendCounts> BackendCounts::bind(const bpf::MapSet &maps)
     auto events = Events::bind(maps, "elb_backend_events");
     if (!events)
         return events.error();
-    return BackendCounts(*counters, *events);
+    auto choices = Choices::bind(maps, "elb_backend_choices");
+    if (!choices)
+        return choices.error();
+    return BackendCounts(*counters, *events, *choices);
 }
 
 Result<> BackendCounts::clear(unsigned backend)
 {
     if (auto r = counters_.clear(backend); !r)
         return r;
-    return events_.clear(backend);
+    if (auto r = events_.clear(backend); !r)
+        return r;
+    return choices_.clear(backend);
 }
 
 json BackendCounts::describe(unsigned backend) const
@@ -44,7 +49,13 @@ json BackendCounts::describe(unsigned backend) const
             {"to_client", counter_json(c.to_client)}};
 }
 
-std::vector<Metric> BackendCounts::metrics(unsigned backend) const
+json BackendCounts::describe_affinity(unsigned backend) const
+{
+    const auto c = choices_.sum(backend);
+    return {{"followed", c.followed}, {"not_kept", c.not_kept}};
+}
+
+std::vector<Metric> BackendCounts::metrics(unsigned backend, bool affinity) const
 {
     const auto c = counters_.sum(backend);
     const auto e = events_.sum(backend);
@@ -61,6 +72,12 @@ std::vector<Metric> BackendCounts::metrics(unsigned backend) const
     add("to_bytes_total", "Bytes sent to a backend", c.to_backend.bytes);
     add("from_packets_total", "Frames from a backend", c.to_client.packets);
     add("from_bytes_total", "Bytes from a backend", c.to_client.bytes);
+    if (!affinity)
+        return out;
+    const auto of_choice = choices_.sum(backend);
+    add("followed_total", "Connections placed where their client had been", of_choice.followed);
+    add("not_kept_total", "Connections whose client found no room to be remembered",
+        of_choice.not_kept);
     return out;
 }
 

@@ -19,17 +19,26 @@ public:
     Result<> clear(unsigned backend);
     // As FastPath::show() has them.
     [[nodiscard]] json describe(unsigned backend) const;
+    [[nodiscard]] json describe_affinity(unsigned backend) const;
     // Names without the part that all metrics of backends have, and without labels.
-    [[nodiscard]] std::vector<Metric> metrics(unsigned backend) const;
+    [[nodiscard]] std::vector<Metric> metrics(unsigned backend, bool affinity) const;
 
 private:
     using Counters = bpf::PerCpuCounters<elb_backend_counter>;
     using Events = bpf::PerCpuCounters<elb_backend_events>;
 
-    BackendCounts(Counters counters, Events events) : counters_(counters), events_(events) {}
+    using Choices = bpf::PerCpuCounters<elb_backend_choices>;
+
+    BackendCounts(Counters counters, Events events, Choices choices)
+        : counters_(counters),
+          events_(events),
+          choices_(choices)
+    {
+    }
 
     Counters counters_;
     Events events_;
+    Choices choices_;
 };
 
 } // namespace evnf::elb

@@ -138,6 +138,7 @@ void add_verbs(CLI::App &app, Context &context)
     auto *service = elb->add_subcommand("service", "Its services")->require_subcommand(1);
     add_verb(service, context, "add", "Add a service", false, false, service_add);
     add_verb(service, context, "del", "Remove a service", false, false, service_del);
+    add_service_set_verb(service, context);
     auto *backend =
         elb->add_subcommand("backend", "The servers of a service")->require_subcommand(1);
     add_verb(backend, context, "add", "Add a backend", true, true, backend_add);

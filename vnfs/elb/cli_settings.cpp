@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// evnf elb health, feedback and timeouts: set and clear.
+// evnf elb health, feedback and timeouts: set and clear. evnf elb service set.
 #include <algorithm>
 #include <memory>
 
@@ -72,19 +72,59 @@ void send(Context &context, const std::string &table, const Result<json> &body)
     });
 }
 
+bool is_setting(const std::string &word)
+{
+    return word.find('=') != word.npos;
+}
+
+using Word = std::vector<std::string>::const_iterator;
+
+// KEY=VALUE …
+Result<json> settings_of(Word first, Word end)
+{
+    if (first == end || !std::all_of(first, end, is_setting))
+        return bad_input("the last words are settings: KEY=VALUE …");
+    json out = json::object();
+    for (auto w = first; w != end; ++w) {
+        const auto equals = w->find('=');
+        out[w->substr(0, equals)] = value_of(w->substr(equals + 1));
+    }
+    return out;
+}
+
 void set(Context &context, const std::string &table, const std::vector<std::string> &words)
 {
-    const auto is_setting = [](const std::string &w) { return w.find('=') != w.npos; };
     const auto first = std::find_if(words.begin(), words.end(), is_setting);
-    if (first == words.end() || !std::all_of(first, words.end(), is_setting))
-        return context.fail(bad_input("the last words are settings: KEY=VALUE …"));
+    const auto settings = settings_of(first, words.end());
+    if (!settings)
+        return context.fail(settings.error());
     auto body = level_of({words.begin(), first});
     if (body)
-        for (auto w = first; w != words.end(); ++w) {
-            const auto equals = w->find('=');
-            (*body)[table][w->substr(0, equals)] = value_of(w->substr(equals + 1));
-        }
+        (*body)[table] = *settings;
     send(context, table, body);
+}
+
+// How a service chooses.
+void set_service(Context &context, const std::vector<std::string> &words)
+{
+    if (words.size() < 3)
+        return context.fail(bad_input("what is meant is PROTOCOL SERVICE KEY=VALUE …"));
+    if (auto level = level_of({words[0], words[1]}); !level)
+        return context.fail(level.error());
+    const auto body = settings_of(words.begin() + 2, words.end());
+    if (!body)
+        return context.fail(body.error());
+    auto reply = context.call("PUT", "/v1/elb/services/" + words[0] + "/" + words[1], *body);
+    if (!reply)
+        return context.fail(reply.error());
+    context.print(*reply, [](const json &r) {
+        std::string out = "service " + r["service"].get<std::string>() + ":";
+        for (const auto &[key, value] : r.items())
+            if (key != "service")
+                out +=
+                    " " + key + "=" + (value.is_string() ? value.get<std::string>() : value.dump());
+        return out + "\n";
+    });
 }
 
 void clear(Context &context, const std::string &table, const std::vector<std::string> &words)
@@ -107,6 +147,20 @@ void add_verb(CLI::App *parent, Context &context, const std::string &table, cons
 }
 
 } // namespace
+
+void add_service_set_verb(CLI::App *service, Context &context)
+{
+    auto *verb = service->add_subcommand("set", "Change how a service chooses its backends");
+    auto words = std::make_shared<std::vector<std::string>>();
+    verb->add_option("WORDS", *words, "PROTOCOL SERVICE KEY=VALUE …");
+    verb->footer("Examples:\n"
+                 "  evnf elb service set tcp 192.0.2.10:80 balance=least_connections\n"
+                 "  evnf elb service set tcp 192.0.2.10:80 affinity=source affinity_prefix=24 "
+                 "affinity_timeout=600\n"
+                 "  evnf elb service set tcp 192.0.2.10:80 balance=   # by weights alone again\n"
+                 "Established connections keep their backend. docs/elb.md has the keys.");
+    verb->callback([&context, words] { set_service(context, *words); });
+}
 
 void add_settings_verbs(CLI::App *parent, const std::string &table, bool of_backends,
                         Context &context)

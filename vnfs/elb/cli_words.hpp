@@ -36,6 +36,7 @@ std::string service_text(const cli::json &service);
 // How long ago, or how long until: of seconds of the Unix epoch.
 std::string span_text(const cli::json &epoch);
 
+void add_service_set_verb(CLI::App *service, cli::Context &context);
 void add_list_verbs(CLI::App *elb, CLI::App *service, CLI::App *backend, cli::Context &context);
 // Hangs set and clear of the settings `table` on `parent`.
 void add_settings_verbs(CLI::App *parent, const std::string &table, bool of_backends,

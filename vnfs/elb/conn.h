@@ -18,6 +18,7 @@
 #include "lib/addr.h"
 #include "lib/stage.h"
 #include "vnfs/elb/abi.h"
+#include "vnfs/elb/active.h"
 #include "vnfs/elb/sctp.h"
 
 /* Preallocated; the daemon sets its size and removes what has had its time. */
@@ -109,6 +110,8 @@ struct elb_scratch {
     struct flow_key client;     /* whose that is already */
     struct elb_opening opening; /* what is made of it */
     struct elb_range_key range; /* service_of_range() */
+    struct elb_client_key key;  /* choose(): the client */
+    struct elb_slot chosen;     /* what it gives */
 };
 
 struct {
@@ -168,19 +171,6 @@ static __always_inline bool has_handshake(const struct pkt *p)
     return p->flow.proto != IPPROTO_UDP;
 }
 
-/* Notes a packet of an established connection. Most change nothing: no line is written.
- * Who goes on after a RST has sent none: it was forged. */
-static __always_inline void conn_seen(__u8 signs, struct elb_conn *c)
-{
-    __u32 now = elb_now();
-    __u8 flags = (c->flags & ~ELB_SEEN_RST) | seen_flags(signs);
-
-    if (c->seen != now)
-        c->seen = now;
-    if (c->flags != flags)
-        c->flags = flags;
-}
-
 /* The key of the entry for the other direction. */
 static __always_inline struct flow_key conn_back(const struct flow_key *key,
                                                  const struct elb_conn *c)
@@ -195,6 +185,46 @@ static __always_inline struct flow_key conn_back(const struct flow_key *key,
         back.dport = c->port;
     }
     return back;
+}
+
+/* What a side has said of its end is no more what it was: also counts that its backend has the
+ * connection no more, or again. */
+__noinline int conn_turns(struct elb_conn *c, __u8 flags)
+{
+    struct elb_scratch *s = scratch_get();
+    struct pkt *p = pkt_get();
+    const struct elb_conn *other;
+    __u8 others;
+    bool was;
+
+    if (!c || !s)
+        return 0;
+    if (!p)
+        return 0;
+    s->own = p->flow;
+    s->other = conn_back(&s->own, c);
+    other = bpf_map_lookup_elem(&elb_conns, &s->other);
+    others = other ? other->flags : 0;
+    was = !(c->flags | others);
+    c->flags = flags;
+    if (was && flags)
+        active_ends(c->backend);
+    else if (!was && !(flags | others))
+        active_begins(c->backend);
+    return 0;
+}
+
+/* Notes a packet of an established connection. Most change nothing: no line is written.
+ * Who goes on after a RST has sent none: it was forged. */
+static __always_inline void conn_seen(__u8 signs, struct elb_conn *c)
+{
+    __u32 now = elb_now();
+    __u8 flags = (c->flags & ~ELB_SEEN_RST) | seen_flags(signs);
+
+    if (c->seen != now)
+        c->seen = now;
+    if (c->flags != flags)
+        conn_turns(c, flags);
 }
 
 /* Forgets the connection that has one of its keys here, if it has ended for one of its sides,
@@ -355,6 +385,7 @@ __noinline int conn_establish(struct elb_opening *o)
     c = bpf_map_lookup_elem(&elb_backend_counters, &backend);
     if (c)
         c->established++;
+    active_begins(backend);
     bpf_map_delete_elem(&elb_openings, &p->flow);
     bpf_map_delete_elem(&elb_openings, &back);
     return 0;

@@ -23,6 +23,12 @@ struct FirstConn {
 };
 static_assert(sizeof(FirstConn) == 24);
 
+// Whether it counts as one that its backend has now, see active.h.
+bool is_active(const elb_conn &one, const std::optional<elb_conn> &other)
+{
+    return !(one.flags | (other ? other->flags : 0));
+}
+
 bool same(const flow_key &a, const flow_key &b)
 {
     return std::memcmp(&a, &b, sizeof a) == 0;
@@ -56,7 +62,10 @@ Result<Connections> Connections::bind(const bpf::MapSet &maps)
     __u32 length = sizeof info;
     if (bpf_obj_get_info_by_fd(table->fd(), &info, &length))
         return sys_error("look at map elb_conns");
-    Connections out(*table, *clock, *epoch, info.max_entries);
+    auto active = Active::bind(maps);
+    if (!active)
+        return active.error();
+    Connections out(*table, *clock, *epoch, *std::move(active), info.max_entries);
     if (auto r = out.next_epoch(); !r) // the first
         return r.error();
     return out;
@@ -73,7 +82,7 @@ Result<> Connections::next_epoch()
 Result<> Connections::tick(std::chrono::steady_clock::time_point now,
                            const BackendTimeouts &timeouts)
 {
-    std::uint32_t clock = clock_.get(0).value_or(0);
+    std::uint32_t clock = this->clock();
     if (!began_)
         began_ = {now, clock};
     const auto passed = std::chrono::floor<std::chrono::seconds>(now - began_->first);
@@ -120,7 +129,7 @@ Result<bool> Connections::sweep_batch(const BackendTimeouts &timeouts, std::uint
     at_ = read_now->next;
     if (at_)
         return false;
-    active_ = std::exchange(found_, {});
+    active_.all_found();
     return true;
 }
 
@@ -140,13 +149,14 @@ Result<Connections::Page> Connections::page(std::uint32_t from) const
 Result<> Connections::forget(const Known &connection)
 {
     table_.erase(key_back(connection.flow, connection.there));
-    table_.erase(connection.flow);
+    if (table_.erase(connection.flow) && is_active(connection.there, connection.back))
+        active_.ends(connection.there.backend);
     return next_epoch();
 }
 
 std::uint32_t Connections::silent(const Known &connection) const
 {
-    const std::uint32_t clock = clock_.get(0).value_or(0);
+    const std::uint32_t clock = this->clock();
     const std::uint32_t there = clock - connection.there.seen;
     return connection.back ? std::min(there, clock - connection.back->seen) : there;
 }
@@ -156,15 +166,16 @@ void Connections::look_at(const flow_key &key, const elb_conn &conn, const Timeo
                           std::uint32_t clock)
 {
     const bool to_backend = conn.rewrite == ELB_TO_BACKEND;
-    if (to_backend)
-        ++found_[conn.backend];
     const auto silent = [&](const elb_conn &c) { return clock - c.seen; };
-    if (silent(conn) <= least_timeout(timeouts))
+    if (!to_backend && silent(conn) <= least_timeout(timeouts))
         return;
     const flow_key other_key = key_back(key, conn);
     auto other = table_.get(other_key);
     if (other && !same(key_back(other_key, *other), key)) // another connection's by now
         other.reset();
+    const bool active = is_active(conn, other);
+    if (to_backend && active)
+        active_.found(conn.backend);
     const unsigned other_flags = other ? other->flags : 0U;
     const std::uint32_t most =
         timeout_of(timeouts, key.proto, to_backend ? conn.flags : other_flags,
@@ -174,11 +185,10 @@ void Connections::look_at(const flow_key &key, const elb_conn &conn, const Timeo
     // What had a packet since it was read stays, as far as can be seen.
     if (const auto now = table_.get(key); !now || now->seen != conn.seen)
         return;
-    table_.erase(key);
-    if (other)
-        table_.erase(other_key);
-    if (to_backend)
-        --found_[conn.backend];
+    const bool erased = table_.erase(key);
+    const bool other_erased = other && table_.erase(other_key);
+    if (active && (to_backend ? erased : other_erased))
+        active_.ends(conn.backend);
 }
 
 Result<> migrate_connections(unsigned from, const std::string &map, int old_fd, int new_fd)

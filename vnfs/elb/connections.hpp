@@ -4,13 +4,13 @@
 
 #include <array>
 #include <chrono>
-#include <map>
 #include <optional>
 #include <utility>
 #include <vector>
 
 #include "base/bpf.hpp"
 #include "vnfs/elb/abi.h"
+#include "vnfs/elb/active.hpp"
 #include "vnfs/elb/timeouts.hpp"
 
 namespace evnf::elb
@@ -26,8 +26,8 @@ public:
     Result<> tick(std::chrono::steady_clock::time_point now, const BackendTimeouts &timeouts);
     // After it the fast path looks into the table again, whatever it remembers.
     Result<> next_epoch();
-    // By backend, as the last pass has found them.
-    [[nodiscard]] const std::map<unsigned, std::size_t> &active() const { return active_; }
+    [[nodiscard]] const Active &active() const { return active_; }
+    [[nodiscard]] std::uint32_t clock() const { return clock_.get(0).value_or(0); }
 
     // One, from the client's side.
     struct Known {
@@ -54,10 +54,11 @@ private:
     using Clock = bpf::Map<__u32, __u32>;
     using Epoch = bpf::Map<__u32, __u32>;
 
-    Connections(Table table, Clock clock, Epoch epoch, std::size_t size)
+    Connections(Table table, Clock clock, Epoch epoch, Active active, std::size_t size)
         : table_(table),
           clock_(clock),
           epoch_(epoch),
+          active_(std::move(active)),
           size_(size)
     {
     }
@@ -75,11 +76,11 @@ private:
     Table table_;
     Clock clock_;
     Epoch epoch_;
+    Active active_;
     std::size_t size_;
     // What the clock said at the first tick.
     std::optional<std::pair<std::chrono::steady_clock::time_point, std::uint32_t>> began_;
     std::optional<std::uint32_t> at_; // where the pass goes on; none: at the beginning
-    std::map<unsigned, std::size_t> active_, found_;
 };
 
 // The entry for the other direction.

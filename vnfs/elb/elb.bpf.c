@@ -14,7 +14,7 @@
  *        │ yes
  *   under way with a socket of this host? ── yes ──> next, untouched
  *        │ no
- *   hash -> slot -> backend -> elb_openings ───────────────────> rewrite -> next
+ *   hash -> slot -> backend (place.h) -> elb_openings ─────────> rewrite -> next
  *
  * DNAT towards the backend, and the reverse on the way back; the same stage does
  * both, in whichever chains it stands. Established connections do not look at the
@@ -25,6 +25,7 @@
 #include "vnfs/elb/icmp.h"
 #include "vnfs/elb/lines.h"
 #include "vnfs/elb/local.h"
+#include "vnfs/elb/place.h"
 
 /* Whether the way back (s->back) is that of a living connection of this client to another
  * service of the same backend: both would look the same from there. One that is over gives
@@ -55,10 +56,9 @@ __noinline __u32 place(__u32 service, struct elb_opening *known, struct elb_targ
 {
     struct pkt *p = pkt_get();
     struct elb_scratch *s = scratch_get();
-    void *slots = bpf_map_lookup_elem(&elb_slots, &service);
     __u32 hash;
 
-    if (!slots || !s)
+    if (!s)
         return ELB_SLOW_NO_BACKEND;
     if (!p)
         return ELB_SLOW_NO_BACKEND;
@@ -67,13 +67,14 @@ __noinline __u32 place(__u32 service, struct elb_opening *known, struct elb_targ
     s->back = flow_back(&p->flow);
     hash = flow_hash(&p->flow);
     for (int i = 0; i < ELB_TRIES; i++) {
-        __u32 at = hash & (ELB_SLOTS - 1);
-        struct elb_slot *slot = bpf_map_lookup_elem(slots, &at);
+        struct elb_slot *slot = slot_at(service, hash);
         const struct elb_owner *owner;
         bool shared;
 
         if (!slot)
             return ELB_SLOW_NO_BACKEND;
+        if (slot->choice && i == 0 && choose(service, slot->choice, hash, known))
+            slot = &s->chosen;
         s->back.saddr = slot->addr;
         s->back.sport = slot->port ? slot->port : p->flow.dport;
         owner = owner_of(&s->back.saddr, s->back.sport, p->flow.proto, p->flow.family);

@@ -10,6 +10,7 @@
 #include "base/log.hpp"
 #include "elb.skel.h"
 #include "vnfs/elb/backend_counts.hpp"
+#include "vnfs/elb/clients.hpp"
 #include "vnfs/elb/conn_verbs.hpp"
 #include "vnfs/elb/connections.hpp"
 #include "vnfs/elb/ender.hpp"
@@ -39,7 +40,7 @@ class ElbFastPath : public FastPath, public HasWeights
 public:
     ElbFastPath(Skeleton skel, BackendCounts counters, ServiceMap services, RangeMap ranges,
                 NumberMap many_ports, OwnerMap owners, SlotTables slots, NumberMap opening_time,
-                Connections connections, Leftovers leftovers)
+                Connections connections, Leftovers leftovers, Clients clients)
         : skel_(std::move(skel)),
           counters_(counters),
           services_(services),
@@ -49,7 +50,8 @@ public:
           slots_(std::move(slots)),
           opening_time_(opening_time),
           connections_(std::move(connections)),
-          leftovers_(std::move(leftovers))
+          leftovers_(std::move(leftovers)),
+          clients_(std::move(clients))
     {
     }
 
@@ -73,6 +75,7 @@ public:
         if (r) {
             weights_.put_in_force(section);
             timeouts_ = timeouts_of(section);
+            clients_.put(in_force_);
             return opening_time_.put(0, timeouts_.all.opening);
         }
         if (auto back = bring(before); !back)
@@ -98,6 +101,8 @@ public:
         else if (*fewer)
             if (auto r = put_alone(alone(in_force_, leftovers_)); !r)
                 log_error("elb: " + r.error().message());
+        if (auto r = clients_.tick(connections_.clock()); !r)
+            log_error("forget clients of elb: " + r.error().message());
         weights_.tell();
         if (auto r = bring(weights_.now()); !r)
             log_error("elb: weights: " + r.error().message());
@@ -123,8 +128,10 @@ public:
                          {"weight", b.weight},
                          {"share", total ? static_cast<double>(b.weight) / total : 0.0},
                          {"slots", slots_.held(b.id)},
-                         {"active", active(b.id)}};
+                         {"active", connections_.active().count(b.id)}};
                 row.update(counters_.describe(b.id));
+                if (s.choice.by_source)
+                    row["affinity"] = counters_.describe_affinity(b.id);
                 backends.push_back(std::move(row));
                 if (b.endpoint.port)
                     backends.back()["port"] = b.endpoint.port;
@@ -133,8 +140,12 @@ public:
                                       {"port", s.ports.to_json()},
                                       {"protocol", protocol_text(s.protocol)},
                                       {"backends", std::move(backends)}});
-            if (const auto own = own_timeouts(section, out["service"].size() - 1))
+            const std::size_t index = out["service"].size() - 1;
+            if (const auto own = own_timeouts(section, index))
                 out["service"].back()["timeouts"] = to_json(*own);
+            for (const auto &key : choice_keys)
+                if (const json &given = section["service"][index]; given.contains(key))
+                    out["service"].back()[key] = given[key];
         }
         weights_.describe(out);
         return out;
@@ -149,14 +160,14 @@ public:
                        static_cast<double>(ender_.ended())});
         for (const auto &s : services_of(section))
             for (const auto &b : s.backends) {
-                auto samples = counters_.metrics(b.id);
+                auto samples = counters_.metrics(b.id, s.choice.by_source);
                 auto add = [&](const char *name, const char *help, std::size_t value) {
                     samples.push_back({name, help, {}, static_cast<double>(value)});
                 };
                 add("weight", "Share of new connections, relative", b.weight);
-                add("slots", "Of a service's 4096 slots, those that a backend holds",
-                    slots_.held(b.id));
-                add("active", "Established connections, some seconds ago", active(b.id));
+                add("slots", "Of a service's slots, those that a backend holds", slots_.held(b.id));
+                add("active", "Established connections that neither side has ended",
+                    connections_.active().count(b.id));
                 for (auto &sample : samples) {
                     sample.name.insert(0, "evnf_elb_backend_");
                     sample.labels = {{"service", s.name()}, {"backend", b.endpoint.text()}};
@@ -169,12 +180,6 @@ public:
     Connections &connections() { return connections_; }
 
 private:
-    [[nodiscard]] std::size_t active(unsigned backend) const
-    {
-        const auto it = connections_.active().find(backend);
-        return it == connections_.active().end() ? 0 : it->second;
-    }
-
     // Brings the maps to `wanted`. What appears does so after what it refers to, what
     // disappears before; what is the same is not touched.
     Result<> bring(const std::vector<Service> &wanted)
@@ -199,12 +204,11 @@ private:
         leftovers_.gone(in_force_, wanted, std::chrono::steady_clock::now());
         if (auto r = put_alone(alone_with(wanted)); !r)
             return r;
+        if (auto r = bring_services(wanted); !r)
+            return r;
         std::set<std::string> names;
-        for (const auto &s : wanted) {
+        for (const auto &s : wanted)
             names.insert(s.name());
-            if (auto r = bring_service(s); !r)
-                return std::move(r).context("service " + s.name());
-        }
         const std::vector<Service> before = in_force_;
         for (const auto &s : before)
             if (!names.contains(s.name()))
@@ -293,23 +297,38 @@ private:
         return Unit{};
     }
 
-    Result<> bring_service(const Service &s)
+    // The slots of those that have changed, and the ports of those that are new.
+    Result<> bring_services(const std::vector<Service> &wanted)
     {
-        const auto same_name = [&](const Service &other) { return other.name() == s.name(); };
-        const auto old = std::find_if(in_force_.begin(), in_force_.end(), same_name);
-        if (old != in_force_.end() && *old == s)
-            return Unit{};
-        const bool fresh = old == in_force_.end();
-        const __u32 index = fresh ? free_index() : indexes_.at(s.name());
-        if (auto r = slots_.put(index, s); !r)
-            return r;
-        if (!fresh) {
-            *old = s;
-            return Unit{};
+        std::map<std::string, Service *> old;
+        for (auto &s : in_force_)
+            old.emplace(s.name(), &s);
+        std::vector<SlotTables::Placed> changed;
+        std::vector<const Service *> fresh;
+        for (const auto &s : wanted) {
+            const std::string name = s.name();
+            if (const auto known = old.find(name); known == old.end()) {
+                fresh.push_back(&s);
+                indexes_.emplace(name, free_index());
+            } else if (*known->second == s) {
+                continue;
+            }
+            changed.push_back({indexes_.at(name), &s});
         }
-        indexes_[s.name()] = index;
-        in_force_.push_back(s);
-        return put_ports(s, index);
+        if (auto r = slots_.put(changed); !r) {
+            for (const Service *s : fresh)
+                indexes_.erase(s->name());
+            return r;
+        }
+        for (const auto &[index, service] : changed)
+            if (const auto known = old.find(service->name()); known != old.end())
+                *known->second = *service;
+        for (const Service *s : fresh) {
+            in_force_.push_back(*s);
+            if (auto r = put_ports(*s, indexes_.at(s->name())); !r)
+                return std::move(r).context("service " + s->name());
+        }
+        return Unit{};
     }
 
     // What is half put is taken away again by who brings the maps back.
@@ -370,6 +389,7 @@ private:
     BackendTimeouts timeouts_;
     Connections connections_;
     Leftovers leftovers_;
+    Clients clients_;
     std::set<std::string> alone_; // services, by name
     Owners owners_;               // what owner_map_ has, and of backends that have gone:
     std::map<elb_service_key, std::chrono::steady_clock::time_point, KeyOrder> past_owners_;
@@ -405,6 +425,7 @@ Result<std::unique_ptr<FastPath>> load(bpf::MapSet &maps, const json &section, c
         return r.error();
     auto skel = Skeleton::load(maps, [&](elb_bpf &s) {
         bpf_map__set_max_entries(s.maps.elb_conns, 2 * connections);
+        bpf_map__set_max_entries(s.maps.elb_clients, connections);
         bpf_map__set_max_entries(s.maps.elb_openings, std::max(connections / 2, least_openings));
     });
     if (!skel)
@@ -430,6 +451,9 @@ Result<std::unique_ptr<FastPath>> load(bpf::MapSet &maps, const json &section, c
     auto leftovers = Leftovers::bind(maps);
     if (!leftovers)
         return leftovers.error();
+    auto clients = Clients::bind(maps);
+    if (!clients)
+        return clients.error();
     auto slots = SlotTables::bind(maps);
     if (!slots)
         return slots.error();
@@ -438,7 +462,8 @@ Result<std::unique_ptr<FastPath>> load(bpf::MapSet &maps, const json &section, c
         return opening_time.error();
     auto fast_path = std::make_unique<ElbFastPath>(
         *std::move(skel), *counters, *services, *ranges, *many_ports, *owners, *std::move(slots),
-        *opening_time, *std::move(connections_known), *std::move(leftovers));
+        *opening_time, *std::move(connections_known), *std::move(leftovers),
+        *std::move(clients));
     fast_path->adopt(running);
     if (auto r = fast_path->apply(section); !r)
         return r.error();

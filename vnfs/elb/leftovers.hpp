@@ -64,7 +64,8 @@ private:
 };
 
 // The names of services each of whose backends has, from the ports that it answers them from,
-// connections of that service alone, and from each port those of one port of it.
+// connections of that service alone, and from each port those of one port of it; and that choose
+// by their slots alone.
 std::set<std::string> alone(const std::vector<Service> &services, const Leftovers &leftovers);
 
 } // namespace evnf::elb

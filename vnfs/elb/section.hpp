@@ -4,13 +4,15 @@
 //    "service": [{"address": "192.0.2.10", "port": 80, "protocol": "tcp", "health": {…}, …,
 //                 "backends": [{"id": 0, "address": "10.0.2.11", "port": 80, "weight": 2,
 //                               "backup": true, "health": {…}, "feedback": {…}}, …]}]}
-// A service's port may be "8000-8999", "80,443" or "all", and it may have "timeouts" of its own. A
-// backend's port, "backup" and all tables may be missing; these are as they were given.
+// A service's port may be "8000-8999", "80,443" or "all", and it may have "timeouts" of its own,
+// and what choice.hpp reads. A backend's port, "backup" and all tables may be missing; these are as
+// they were given.
 #pragma once
 
 #include <string>
 #include <vector>
 
+#include "vnfs/elb/choice.hpp"
 #include "vnfs/elb/feedback/settings.hpp"
 #include "vnfs/elb/health/settings.hpp"
 #include "vnfs/elb/ports.hpp"
@@ -33,9 +35,12 @@ struct Service {
     Ports ports;
     std::uint8_t protocol = 0;
     std::vector<Backend> backends;
+    Choice choice = {};
 
     // "tcp 192.0.2.10:80" or "udp 192.0.2.10:8000-8999", which names it.
     [[nodiscard]] std::string name() const;
+    // The same as a number that is not zero.
+    [[nodiscard]] std::uint64_t id() const;
     friend bool operator==(const Service &, const Service &) = default;
 };
 

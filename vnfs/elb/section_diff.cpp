@@ -43,7 +43,9 @@ void diff_backends(const Service &from, const Service &to, std::vector<std::stri
 void diff_settings(const json &from, const json &to, const std::string &level,
                    std::vector<std::string> &out)
 {
-    for (const char *key : {"health", "feedback", "timeouts", "backup"}) {
+    std::vector<std::string> keys{"health", "feedback", "timeouts", "backup"};
+    keys.insert(keys.end(), choice_keys.begin(), choice_keys.end());
+    for (const auto &key : keys) {
         const json before = from.is_object() ? from.value(key, json()) : json();
         const json after = to.value(key, json());
         if (before == after)

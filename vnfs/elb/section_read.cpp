@@ -3,6 +3,8 @@
 
 #include <netinet/in.h>
 
+#include <set>
+
 #include "base/text.hpp"
 #include "vnfs/elb/monitor/weigh.hpp"
 #include "vnfs/table_reader.hpp"
@@ -13,9 +15,9 @@ namespace evnf::elb
 namespace
 {
 
-void copy_keys(const json &from, json &to, std::initializer_list<const char *> keys)
+void copy_keys(const json &from, json &to, const std::vector<std::string> &keys)
 {
-    for (const char *key : keys)
+    for (const auto &key : keys)
         if (from.is_object() && from.contains(key))
             to[key] = from[key];
 }
@@ -53,13 +55,13 @@ Result<Backend> read_backend(const json &table, const Service &service, const st
     return Backend{*endpoint, *weight, 0, *weight * weight_scale};
 }
 
-Result<Service> read_service(const json &table, const std::string &where)
+Result<Service> read_service_alone(const json &table, const std::string &where)
 {
     const TableReader reader(table, where);
-    if (auto r = reader.only(
-            {"address", "port", "protocol", "backends", "health", "feedback", "timeouts"},
-            "a service");
-        !r)
+    std::set<std::string> keys{"address", "port",     "protocol", "backends",
+                               "health",  "feedback", "timeouts"};
+    keys.insert(choice_keys.begin(), choice_keys.end());
+    if (auto r = reader.only(keys, "a service"); !r)
         return r.error();
     auto address = reader.address();
     if (!address)
@@ -75,21 +77,33 @@ Result<Service> read_service(const json &table, const std::string &where)
     if (*protocol != "tcp" && *protocol != "udp" && *protocol != "sctp")
         return bad_input(in_quotes(*protocol) + " cannot be balanced: tcp, udp or sctp",
                          where + "/protocol", 0, protocol->size());
-    Service s{*address, *std::move(ports), *parse_protocol(*protocol), {}};
-    const json backends = table.value("backends", json::array());
+    Service s{*address, *std::move(ports), *parse_protocol(*protocol), {}, {}};
+    if (auto r = take(s.choice, read_choice(table, where, address->is_v4() ? 4 : 6)); !r)
+        return r.error();
+    return s;
+}
+
+Result<Service> read_service(const json &table, const std::string &where)
+{
+    auto read = read_service_alone(table, where);
+    if (!read)
+        return read.error();
+    Service &s = *read;
+    const json none = json::array();
+    const json &backends = table.contains("backends") ? table["backends"] : none;
     if (!backends.is_array())
         return bad_input("backends are an array of tables", where + "/backends");
+    std::set<Endpoint> endpoints;
     for (const auto &item : backends) {
         const std::string at = where + "/backends/" + std::to_string(s.backends.size());
         auto backend = read_backend(item, s, at);
         if (!backend)
             return backend.error();
-        for (const auto &other : s.backends)
-            if (other.endpoint == backend->endpoint)
-                return bad_input("backend " + other.endpoint.text() + " stands twice", at);
+        if (!endpoints.insert(backend->endpoint).second)
+            return bad_input("backend " + backend->endpoint.text() + " stands twice", at);
         s.backends.push_back(*backend);
     }
-    return s;
+    return read;
 }
 
 json to_json(const Backend &b, const json &given)
@@ -111,12 +125,21 @@ json to_json(const Service &s, const json &given)
              {"protocol", protocol_text(s.protocol)},
              {"backends", std::move(backends)}};
     copy_keys(given, out, {"health", "feedback", "timeouts"});
+    copy_keys(given, out, choice_keys);
     return out;
 }
 
 std::string Service::name() const
 {
     return protocol_text(protocol) + " " + service_text(address, ports);
+}
+
+std::uint64_t Service::id() const
+{
+    std::uint64_t h = 0xcbf29ce484222325; // FNV-1a
+    for (const char c : name())
+        h = (h ^ static_cast<std::uint8_t>(c)) * 0x100000001b3;
+    return h | 1;
 }
 
 std::vector<Service> services_of(const json &section)

@@ -12,6 +12,8 @@ constexpr unsigned max_weight = 1000;
 
 Result<Backend> read_backend(const json &table, const Service &service, const std::string &where);
 Result<Service> read_service(const json &table, const std::string &where);
+// The same without its backends, of which there may be many.
+Result<Service> read_service_alone(const json &table, const std::string &where);
 
 // Canonical; `given` is the table that the service or backend was read from.
 json to_json(const Backend &b, const json &given);

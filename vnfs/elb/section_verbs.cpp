@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // The verbs that change elb's section.
 #include <algorithm>
+#include <map>
 
 #include "vnfs/elb/section_read.hpp"
 #include "vnfs/table_reader.hpp"
@@ -14,7 +15,7 @@ namespace
 json *find_service(json &section, const std::string &name)
 {
     for (auto &s : section["service"]) {
-        const auto service = read_service(s, "");
+        const auto service = read_service_alone(s, "");
         if (service && service->name() == name)
             return &s;
     }
@@ -76,11 +77,15 @@ Result<Edit> put_services(const json &section, const Request &request)
             e.where.insert(sizeof "/service" - 1, "s");
         return e;
     }
+    std::map<std::string, std::size_t> known;
+    for (std::size_t i = 0; i < next["service"].size(); ++i)
+        known.emplace(read_service_alone(next["service"][i], "")->name(), i);
     json added = json::array(), changed = json::array();
     for (const auto &item : (*checked)["service"]) {
-        const std::string name = read_service(item, "")->name();
+        const std::string name = read_service_alone(item, "")->name();
         json table = without_ids(item);
-        json *old = find_service(next, name);
+        const auto found = known.find(name);
+        json *old = found == known.end() ? nullptr : &next["service"][found->second];
         if (!old) {
             next["service"].push_back(std::move(table));
             added.push_back(name);
@@ -186,6 +191,29 @@ Result<Edit> set_backend(const json &section, const Request &request)
                 {{"service", f->service_name}, {"backend", f->backend_name}, {"weight", *weight}}};
 }
 
+// Changes how a service chooses, key by key: null removes one.
+Result<Edit> set_service(const json &section, const Request &request)
+{
+    auto name = service_name(request.words.at(0), request.words.at(1));
+    if (!name)
+        return name.error();
+    json next = section;
+    json *service = find_service(next, *name);
+    if (!service)
+        return no_service(*name);
+    const TableReader reader(request.body, "");
+    if (auto r = reader.only({choice_keys.begin(), choice_keys.end()}, "a change of a service"); !r)
+        return r.error();
+    service->merge_patch(request.body);
+    if (auto changed = read_service_alone(*service, ""); !changed)
+        return changed.error();
+    json reply{{"service", *name}};
+    for (const auto &key : choice_keys)
+        if (service->contains(key))
+            reply[key] = (*service)[key];
+    return Edit{next, reply};
+}
+
 // Changes the tables of one level, key by key: null removes one, or a table.
 Result<Edit> set_tables(const json &section, const Request &request)
 {
@@ -209,7 +237,8 @@ Result<Edit> set_tables(const json &section, const Request &request)
     if (!backend->empty()) {
         auto &all = (*level)["backends"];
         const auto it = std::find_if(all.begin(), all.end(), [&](const json &b) {
-            return read_backend(b, *read_service(*level, ""), "")->endpoint.text() == *backend;
+            return read_backend(b, *read_service_alone(*level, ""), "")->endpoint.text() ==
+                   *backend;
         });
         if (it == all.end())
             return Error{.code = ENOENT, .what = *service + " has no backend " + *backend};
@@ -250,6 +279,7 @@ std::vector<Route> section_routes()
             {"PUT", "/settings", set_tables},
             {"POST", service + "/backends", add_backend},
             {"PUT", service + "/backends/([^/]+)", set_backend},
+            {"PUT", service, set_service},
             {"DELETE", service + "/backends/([^/]+)", remove_backend}};
 }
 

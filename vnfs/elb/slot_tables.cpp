@@ -3,13 +3,16 @@
 
 #include <arpa/inet.h>
 
+#include <algorithm>
+#include <utility>
+
 namespace evnf::elb
 {
 
 namespace
 {
 
-std::vector<std::uint16_t> slots_of(const Service &s)
+std::vector<std::uint16_t> owners_of(const Service &s)
 {
     std::vector<Weighted> weighted;
     for (const auto &b : s.backends)
@@ -17,53 +20,180 @@ std::vector<std::uint16_t> slots_of(const Service &s)
     return fill_slots(weighted);
 }
 
+std::uint8_t choice_bits(const Choice &c)
+{
+    return static_cast<std::uint8_t>((c.by_source ? ELB_CHOOSE_SOURCE : 0) |
+                                     (c.least_connections ? ELB_CHOOSE_LEAST : 0));
+}
+
+// IPv4 is the last 32 bits of an ip_addr.
+ip_addr mask_of(const Service &s)
+{
+    const unsigned bits = s.choice.prefix + (s.address.is_v4() ? 96 : 0);
+    ip_addr out{};
+    for (unsigned i = 0; i < 4; ++i) {
+        const unsigned left = std::min(bits > 32 * i ? bits - 32 * i : 0U, 32U);
+        out.w[i] = htonl(left ? ~0U << (32 - left) : 0);
+    }
+    return out;
+}
+
+Result<Fd> make_table(const Service &s, const std::vector<std::uint16_t> &owners)
+{
+    LIBBPF_OPTS(bpf_map_create_opts, options, .map_flags = BPF_F_MMAPABLE);
+    Fd table(bpf_map_create(BPF_MAP_TYPE_ARRAY, "elb_slot_table", sizeof(__u32), sizeof(elb_slot),
+                            static_cast<__u32>(owners.size()), &options));
+    if (!table)
+        return sys_error("make room for the slots");
+    // A thousandth of what as many updates take.
+    const auto memory = bpf::Mapping::of_array(table.get(), sizeof(elb_slot));
+    if (!memory)
+        return memory.error();
+    std::uint64_t heaviest = 1;
+    for (const auto &b : s.backends)
+        heaviest = std::max<std::uint64_t>(heaviest, b.effective);
+    std::vector<elb_slot> of_backend;
+    for (const auto &b : s.backends)
+        of_backend.push_back(
+            {b.endpoint.address.raw(), htons(b.endpoint.port), b.id,
+             static_cast<__u16>(std::max<std::uint64_t>(b.effective * 65535ULL / heaviest, 1)),
+             choice_bits(s.choice), 0});
+    auto *slots = reinterpret_cast<elb_slot *>(memory->data());
+    for (std::size_t i = 0; i < owners.size(); ++i)
+        slots[i] = of_backend[owners[i]];
+    return table;
+}
+
 } // namespace
 
 Result<SlotTables> SlotTables::bind(const bpf::MapSet &maps)
 {
-    auto slots = maps.fd("elb_slots");
-    if (!slots)
-        return slots.error();
-    return SlotTables(*slots);
+    auto few = maps.fd("elb_slots");
+    if (!few)
+        return few.error();
+    auto many = maps.fd("elb_many_slots");
+    if (!many)
+        return many.error();
+    auto choices = Choices::bind(maps, "elb_choices");
+    if (!choices)
+        return choices.error();
+    auto takers = Takers::bind(maps, "elb_takers");
+    if (!takers)
+        return takers.error();
+    return SlotTables(*few, *many, *choices, *takers);
 }
 
-Result<> SlotTables::put(__u32 index, const Service &s)
+Result<> SlotTables::put(const std::vector<Placed> &all)
 {
-    const auto owners = slots_of(s);
+    Batch few, many;
+    std::vector<std::vector<std::uint16_t>> owners;
+    for (const auto &[index, service] : all) {
+        owners.push_back(owners_of(*service));
+        if (owners.back().empty()) // nobody takes new connections
+            continue;
+        auto table = make_table(*service, owners.back());
+        if (!table)
+            return std::move(table).context("service " + service->name()).error();
+        Batch &batch = owners.back().size() == ELB_SLOTS ? few : many;
+        batch.indexes.push_back(index);
+        batch.tables.push_back(*std::move(table));
+    }
+    for (const auto &[index, service] : all)
+        if (auto r = put_choice(index, *service); !r)
+            return r;
+    // The fast path looks at the few first, so a service that gets many has them when its few
+    // are taken away.
+    if (auto r = swap(many_, many); !r)
+        return r;
+    if (auto r = swap(few_, few); !r)
+        return r;
+    for (std::size_t i = 0; i < all.size(); ++i) {
+        const auto &[index, service] = all[i];
+        take_away(index, owners[i].size());
+        if (auto r = take_choice(index, *service); !r)
+            return r;
+        count(*service, owners[i]);
+    }
+    return Unit{};
+}
+
+// All at once: one by one each would wait for the packets in flight.
+Result<> SlotTables::swap(int outer, const Batch &batch)
+{
+    if (batch.indexes.empty())
+        return Unit{};
+    std::vector<__u32> fds;
+    for (const auto &table : batch.tables)
+        fds.push_back(static_cast<__u32>(table.get()));
+    auto count = static_cast<__u32>(fds.size());
+    if (bpf_map_update_batch(outer, batch.indexes.data(), fds.data(), &count, nullptr))
+        return sys_error("replace the slots");
+    return Unit{};
+}
+
+// What a service has of another size than this.
+void SlotTables::take_away(__u32 index, std::size_t size)
+{
+    const auto before = std::exchange(sizes_[index], size);
+    if (before && before != size)
+        bpf_map_delete_elem(before == ELB_SLOTS ? few_ : many_, &index);
+}
+
+SlotTables::TakersOf SlotTables::takers_of(const Service &s)
+{
+    TakersOf out;
+    if (choice_bits(s.choice))
+        for (const auto &b : s.backends)
+            if (b.effective)
+                out[b.id] = {s.id(), b.endpoint.address.raw(), htons(b.endpoint.port), {}};
+    return out;
+}
+
+// Before its slots are.
+Result<> SlotTables::put_choice(__u32 index, const Service &s)
+{
+    if (!choice_bits(s.choice))
+        return Unit{};
+    if (auto r = choices_.put(index, {s.id(), mask_of(s), s.choice.timeout, 0}); !r)
+        return r;
+    for (const auto &[backend, taker] : takers_of(s))
+        if (!taking_[index].contains(backend))
+            if (auto r = takers_.put(backend, taker); !r)
+                return r;
+    return Unit{};
+}
+
+// When its slots have been put.
+Result<> SlotTables::take_choice(__u32 index, const Service &s)
+{
+    auto now = takers_of(s);
+    for (const auto &[backend, taker] : taking_[index])
+        if (!now.contains(backend))
+            if (auto r = takers_.put(backend, elb_taker{}); !r)
+                return r;
+    taking_[index] = std::move(now);
+    return Unit{};
+}
+
+void SlotTables::count(const Service &s, const std::vector<std::uint16_t> &owners)
+{
     for (const auto &b : s.backends)
-        held_.erase(b.id);
+        held_[b.id] = 0;
     for (const auto owner : owners)
         ++held_[s.backends[owner].id];
-    if (owners.empty()) { // nobody takes new connections
-        remove(index);
-        return Unit{};
-    }
-    const Fd inner(bpf_map_create(BPF_MAP_TYPE_ARRAY, "elb_slot_table", sizeof(__u32),
-                                  sizeof(elb_slot), ELB_SLOTS, nullptr));
-    if (!inner)
-        return sys_error("make room for the slots");
-    std::vector<__u32> keys(ELB_SLOTS);
-    std::vector<elb_slot> values(ELB_SLOTS);
-    for (__u32 i = 0; i < ELB_SLOTS; ++i) {
-        const Backend &b = s.backends[owners[i]];
-        keys[i] = i;
-        values[i] = {b.endpoint.address.raw(), htons(b.endpoint.port), b.id};
-    }
-    __u32 count = ELB_SLOTS;
-    if (bpf_map_update_batch(inner.get(), keys.data(), values.data(), &count, nullptr))
-        return sys_error("fill the slots");
-    return bpf::put_inner(slots_, index, inner.get());
 }
 
 void SlotTables::remove(__u32 index)
 {
-    bpf_map_delete_elem(slots_, &index);
+    take_away(index, 0);
+    for (const auto &[backend, taker] : taking_[index])
+        static_cast<void>(takers_.put(backend, elb_taker{})); // of an array: it cannot fail
+    taking_.erase(index);
 }
 
 unsigned SlotTables::held(unsigned backend) const
 {
-    const auto it = held_.find(backend);
-    return it == held_.end() ? 0 : it->second;
+    return held_[backend];
 }
 
 } // namespace evnf::elb

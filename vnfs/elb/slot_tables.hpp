@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// The fast path's slot tables: of each service, who gets the new connections that hash where.
+// Who gets new connections, as the fast path has it (place.h): each service's slots, and what
+// else counts for it.
 #pragma once
 
 #include <map>
+#include <vector>
 
 #include "base/bpf.hpp"
 #include "vnfs/elb/section.hpp"
@@ -15,17 +17,48 @@ class SlotTables
 public:
     static Result<SlotTables> bind(const bpf::MapSet &maps);
 
-    // A packet reads one slot of one table: it sees the old placement or the new.
-    Result<> put(__u32 index, const Service &service);
+    // A service, and its index.
+    struct Placed {
+        __u32 index;
+        const Service *service;
+    };
+    // A packet reads one slot of one table: it sees the old placement or the new. Nothing is
+    // replaced before there is room for all of it.
+    Result<> put(const std::vector<Placed> &all);
     void remove(__u32 index);
     // Slots that a backend has.
     [[nodiscard]] unsigned held(unsigned backend) const;
 
 private:
-    explicit SlotTables(int slots) : slots_(slots) {}
+    using Choices = bpf::Map<__u32, elb_choice>;
+    using Takers = bpf::Map<__u32, elb_taker>;
 
-    int slots_;                         // the outer map
-    std::map<unsigned, unsigned> held_; // by backend, of those that have some
+    SlotTables(int few, int many, Choices choices, Takers takers)
+        : few_(few),
+          many_(many),
+          choices_(choices),
+          takers_(takers)
+    {
+    }
+    // New tables, that are to take the place of those of these indexes.
+    struct Batch {
+        std::vector<__u32> indexes;
+        std::vector<Fd> tables;
+    };
+    static Result<> swap(int outer, const Batch &batch);
+    void take_away(__u32 index, std::size_t size);
+    using TakersOf = std::map<unsigned, elb_taker>; // by backend
+    static TakersOf takers_of(const Service &service);
+    Result<> put_choice(__u32 index, const Service &service);
+    Result<> take_choice(__u32 index, const Service &service);
+    void count(const Service &service, const std::vector<std::uint16_t> &owners);
+
+    int few_, many_; // outer maps, of ELB_SLOTS and of ELB_MANY_SLOTS
+    Choices choices_;
+    Takers takers_;
+    std::map<__u32, std::size_t> sizes_; // of tables that are in one of them, by index
+    std::map<__u32, TakersOf> taking_;   // what is in takers_, by index of the service
+    std::vector<unsigned> held_ = std::vector<unsigned>(ELB_MAX_BACKENDS); // by backend
 };
 
 } // namespace evnf::elb

@@ -27,21 +27,42 @@ std::uint64_t hash_of(const Endpoint &e)
 
 // How many slots each backend gets: its share, the rest to the largest remainders.
 std::vector<unsigned> shares(const std::vector<Weighted> &backends,
-                             const std::vector<std::size_t> &order, std::uint64_t total)
+                             const std::vector<std::size_t> &order, std::uint64_t total,
+                             unsigned slots)
 {
     std::vector<unsigned> out(backends.size());
     std::vector<std::pair<std::uint64_t, std::size_t>> rest;
     unsigned given = 0;
     for (const std::size_t b : order) {
-        const std::uint64_t exact = std::uint64_t{ELB_SLOTS} * backends[b].weight;
+        const std::uint64_t exact = std::uint64_t{slots} * backends[b].weight;
         out[b] = static_cast<unsigned>(exact / total);
         given += out[b];
         rest.emplace_back(exact % total, b);
     }
     std::stable_sort(rest.begin(), rest.end(),
                      [](const auto &a, const auto &b) { return a.first > b.first; });
-    for (std::size_t i = 0; given < ELB_SLOTS; ++i, ++given)
+    for (std::size_t i = 0; given < slots; ++i, ++given)
         ++out[rest[i].second];
+    return out;
+}
+
+// Who takes a slot after whom. How often a backend's turn comes goes with its share, so that all
+// are done at the same time: its kth slot is due in round (k - 1) * slots / share.
+std::vector<std::size_t> turns(const std::vector<unsigned> &share,
+                               const std::vector<std::size_t> &order, unsigned slots)
+{
+    const auto round = [&](unsigned k, std::size_t b) {
+        return static_cast<std::size_t>(std::uint64_t{k} * slots / share[b]);
+    };
+    std::vector<unsigned> begins(slots + 1); // of each round: a counting sort
+    for (const std::size_t b : order)
+        for (unsigned k = 0; k < share[b]; ++k)
+            ++begins[round(k, b) + 1];
+    std::partial_sum(begins.begin(), begins.end(), begins.begin());
+    std::vector<std::size_t> out(slots);
+    for (const std::size_t b : order)
+        for (unsigned k = 0; k < share[b]; ++k)
+            out[begins[round(k, b)]++] = b;
     return out;
 }
 
@@ -50,14 +71,15 @@ std::vector<unsigned> shares(const std::vector<Weighted> &backends,
 class Preference
 {
 public:
-    explicit Preference(std::uint64_t hash)
+    Preference(std::uint64_t hash, unsigned slots)
         : at_(static_cast<unsigned>(hash)),
-          stride_(static_cast<unsigned>(hash >> 32) | 1)
+          stride_(static_cast<unsigned>(hash >> 32) | 1),
+          mask_(slots - 1)
     {
     }
     unsigned next()
     {
-        const unsigned slot = at_ & (ELB_SLOTS - 1);
+        const unsigned slot = at_ & mask_;
         at_ += stride_;
         return slot;
     }
@@ -65,6 +87,7 @@ public:
 private:
     unsigned at_;
     unsigned stride_;
+    unsigned mask_;
 };
 
 } // namespace
@@ -76,31 +99,24 @@ std::vector<std::uint16_t> fill_slots(const std::vector<Weighted> &backends)
         total += b.weight;
     if (total == 0)
         return {};
+    const unsigned slots_of_all = backends.size() > ELB_FEW_BACKENDS ? ELB_MANY_SLOTS : ELB_SLOTS;
     std::vector<std::size_t> order(backends.size());
     std::iota(order.begin(), order.end(), 0);
     std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
         return backends[a].endpoint < backends[b].endpoint;
     });
-    const auto share = shares(backends, order, total);
-
     std::vector<Preference> preferences;
     for (const auto &b : backends)
-        preferences.emplace_back(hash_of(b.endpoint));
-    std::vector<std::uint16_t> slots(ELB_SLOTS, nobody);
-    std::vector<unsigned> has(backends.size());
-    // Turn by turn, each takes the next slot it likes that is free; how often a backend's
-    // turn comes goes with its share, so that all are done at the same time.
-    for (unsigned turn = 1, taken = 0; taken < ELB_SLOTS; ++turn)
-        for (const std::size_t b : order) {
-            const auto due = std::min<std::uint64_t>(
-                share[b], (std::uint64_t{turn} * share[b] + ELB_SLOTS - 1) / ELB_SLOTS);
-            for (; has[b] < due; ++has[b], ++taken) {
-                unsigned slot = preferences[b].next();
-                while (slots[slot] != nobody)
-                    slot = preferences[b].next();
-                slots[slot] = static_cast<std::uint16_t>(b);
-            }
-        }
+        preferences.emplace_back(hash_of(b.endpoint), slots_of_all);
+    std::vector<std::uint16_t> slots(slots_of_all, nobody);
+    // Turn by turn, each takes the next slot it likes that is free.
+    for (const std::size_t b :
+         turns(shares(backends, order, total, slots_of_all), order, slots_of_all)) {
+        unsigned slot = preferences[b].next();
+        while (slots[slot] != nobody)
+            slot = preferences[b].next();
+        slots[slot] = static_cast<std::uint16_t>(b);
+    }
     return slots;
 }
 

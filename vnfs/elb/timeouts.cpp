@@ -14,8 +14,6 @@ namespace evnf::elb
 namespace
 {
 
-constexpr unsigned longest = 31 * 24 * 3600; // as ipvsadm has it
-
 struct Key {
     const char *name;
     std::uint32_t Timeouts::*seconds;
@@ -52,7 +50,7 @@ Result<> check_timeouts(const json &table, const std::string &where, TimeoutLeve
         return r;
     for (const auto &key : keys)
         if (reader.has(key.name))
-            if (auto seconds = reader.number(key.name, 1, longest); !seconds)
+            if (auto seconds = reader.number(key.name, 1, longest_timeout); !seconds)
                 return seconds.error();
     if (level == TimeoutLevel::service && reader.has("opening"))
         return bad_input("opening counts for all services: give it in [elb.timeouts]",

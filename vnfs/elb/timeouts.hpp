@@ -40,6 +40,8 @@ struct BackendTimeouts {
     std::map<unsigned, Timeouts> own; // by id, of services with a table of their own
 };
 
+constexpr unsigned longest_timeout = 31 * 24 * 3600; // as ipvsadm has it
+
 enum class TimeoutLevel { all, service };
 
 // Whether one table is good.
