@@ -95,7 +95,6 @@ TEST_CASE("a whole configuration: what is taken, what stays and why")
           std::vector<std::string>{
               "11:5 frontend web: mode http: elb balances connections of TCP as they are",
               "47:36 frontend mail: ssl: elb does not decrypt",
-              "66:5 listen sql: balance leastconn: elb places connections by the servers' weights",
               "68:37 listen sql: maxconn: elb has no limits or queues of its own for a server; "
               "--unlimited leaves them out",
               "69:16 listen sql: 'db2.example.org' is no address; elb asks no name server",
@@ -109,11 +108,11 @@ TEST_CASE("a whole configuration: what is taken, what stays and why")
               "one: its checks take it out",
               "39:5 frontend mail: a connection that a server refuses is not tried with another "
               "one: its checks take it out",
-              "41:5 frontend mail: a connection may be silent for 7440 s, whatever timeout client "
-              "and timeout server say",
+              "41:5 frontend mail: a connection that is silent for so long is forgotten, but not "
+              "closed",
               "74:5 listen syslog: disabled: its weight is 0, and would be 7"});
-    CHECK(i.services[0] ==
-          json::parse(R"({"address": "192.0.2.10", "port": 25, "protocol": "tcp", "backends": [
+    CHECK(i.services[0] == json::parse(R"({"address": "192.0.2.10", "port": 25, "protocol": "tcp",
+                          "timeouts": {"tcp_established": 3600}, "backends": [
   {"address": "10.0.11.2", "port": 25, "weight": 3, "health":
       {"type": "tcp", "interval": 3.0, "timeout": 3.0, "rise": 3, "fall": 5}},
   {"address": "10.0.12.2", "port": 25, "weight": 1, "health":
@@ -145,6 +144,7 @@ TEST_CASE("databases with a leader, as their cluster manager says it")
     const auto i = imported(file("leader.cfg"), {"192.0.2.1"}, true);
     CHECK(names(i) == std::vector<std::string>{"192.0.2.1:5000"});
     CHECK(i.services[0] == json::parse(R"({"address": "192.0.2.1", "port": 5000, "protocol": "tcp",
+  "timeouts": {"tcp_established": 1800},
   "health": {"type": "http", "method": "OPTIONS", "path": "/leader", "status": ["200"], "port": 8008,
              "interval": 3.0, "timeout": 3.0, "rise": 2, "fall": 3, "on_down": "reset"},
   "backends": [{"address": "10.0.11.2", "port": 5432, "weight": 1},
@@ -166,12 +166,12 @@ TEST_CASE("what counts of defaults")
                              "listen b from one\n bind 192.0.2.1:2\n server s 10.0.0.1:1\n"
                              "defaults\n"
                              "listen c\n bind 192.0.2.1:3\n server s 10.0.0.1:1\n"
-                             "listen d from two\n bind 192.0.2.1:4\n balance source\n"
+                             "listen d from two\n bind 192.0.2.1:4\n balance uri\n"
                              " server s 10.0.0.1:1\n";
     const auto i = imported(text);
     CHECK(names(i) == std::vector<std::string>{"192.0.2.1:1", "192.0.2.1:3"});
     CHECK(lines(i.findings.refused)[0].starts_with("2:2 listen b: mode http"));
-    CHECK(lines(i.findings.refused)[1].starts_with("20:2 listen d: balance source"));
+    CHECK(lines(i.findings.refused)[1].starts_with("20:2 listen d: balance uri"));
     // What a default-server says, servers after it take back.
     const json s = service(" default-server check inter 1s weight 5 backup\n"
                            " server a 10.0.0.1:80 no-backup\n default-server inter 4s\n"
@@ -353,4 +353,55 @@ TEST_CASE("no text makes anything but services, refusals or an error")
             CHECK(checked.error().where.find("/health/") != std::string::npos);
         }
     }
+}
+
+TEST_CASE("how connections get their servers, and how long they may be silent")
+{
+    CHECK(service(" balance leastconn\n" + server)["balance"] == "least_connections");
+    CHECK(service(" balance source\n" + server)["affinity"] == "source");
+    for (const char *how : {"roundrobin", "static-rr", "random"}) {
+        const json s = service(" balance " + std::string(how) + "\n" + server);
+        CHECK_FALSE(s.contains("balance"));
+        CHECK_FALSE(s.contains("affinity"));
+    }
+    CHECK(refused(" balance hdr(host)\n" + server) ==
+          "3:2 listen x: balance hdr(host): elb places connections by weights, connections or the "
+          "client's address");
+
+    const std::string table = " stick-table type ip size 200k expire 30m\n";
+    json s = service(table + " balance leastconn\n stick on src\n" + server);
+    CHECK(s["balance"] == "least_connections");
+    CHECK(s["affinity"] == "source");
+    CHECK(s["affinity_timeout"] == 1800);
+    CHECK_FALSE(s.contains("affinity_prefix"));
+    CHECK(service(table + " stick on src,ipmask(24)\n" + server)["affinity_prefix"] == 24);
+    CHECK(service(" stick-table type ip size 1m\n stick on src\n" + server)["affinity_timeout"] ==
+          2678400); // HAProxy's has no end
+    const auto six =
+        imported("listen x\n bind 192.0.2.1:80\n" + table + " stick on src,ipmask(24,56)\n" +
+                 server + "listen y\n" + " bind 2001:db8::1:80\n" + table +
+                 " stick on src,ipmask(24,56)\n server a 2001:db8:1::1:80\n");
+    CHECK(six.services[0]["affinity_prefix"] == 24);
+    CHECK(six.services[1]["affinity_prefix"] == 56);
+    const std::string alone = ": stick: elb knows stick on src and stick on src,ipmask(…) alone";
+    for (const char *how : {"on dst", "on src table other", "on src if { src 10.0.0.0/8 }",
+                            "match src", "store-request src"})
+        CHECK(refused(table + " stick " + how + "\n" + server) == "4:2 listen x" + alone);
+    CHECK(refused(table + " stick on src,ipmask(33)\n" + server)
+              .starts_with("4:2 listen x: stick: a mask is"));
+    CHECK(refused(" stick on src\n" + server) == "3:2 listen x: stick: there is no stick-table");
+    CHECK(refused(table + " stick on src\n stick on src\n" + server)
+              .starts_with("5:2 listen x: stick: elb keeps one"));
+
+    const auto timeouts = [](const std::string &lines) {
+        return service(lines + server).value("timeouts", json());
+    };
+    CHECK(timeouts("").is_null());
+    CHECK(timeouts(" timeout client 50s\n") == json{{"tcp_established", 50}});
+    CHECK(timeouts(" timeout client 50s\n timeout server 40s\n") == json{{"tcp_established", 40}});
+    CHECK(timeouts(" timeout client 50s\n timeout server 1m\n timeout tunnel 1h\n"
+                   " timeout client-fin 1500ms\n") ==
+          json{{"tcp_established", 3600}, {"fin_wait", 2}});
+    CHECK(timeouts(" timeout tunnel 0\n") == json{{"tcp_established", 2678400}});
+    CHECK(refused(" timeout server soon\n" + server).starts_with("3:17 listen x: 'soon' is no "));
 }

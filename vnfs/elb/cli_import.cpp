@@ -80,7 +80,8 @@ std::string toml_text(const json &services)
     std::string out;
     for (const auto &s : services) {
         out += "\n[[elb.service]]\n";
-        for (const char *key : {"address", "port", "protocol", "health"})
+        for (const char *key : {"address", "port", "protocol", "health", "balance", "affinity",
+                                "affinity_prefix", "affinity_timeout", "timeouts"})
             if (s.contains(key))
                 out += std::string(key) + " = " + toml_value(s[key]) + "\n";
         out += "backends = [\n";

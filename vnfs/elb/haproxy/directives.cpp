@@ -13,7 +13,7 @@ namespace
 {
 
 // Read elsewhere, of logs and names, of mode http alone, or of no use without others that are
-// refused (acl, stick-table).
+// refused (acl).
 const std::set<std::string> without_effect{"acl",
                                            "backlog",
                                            "balance",
@@ -61,6 +61,7 @@ const std::set<std::string> without_effect{"acl",
                                            "srvtcpka-idle",
                                            "srvtcpka-intvl",
                                            "stats",
+                                           "stick",
                                            "stick-table",
                                            "tcp-check",
                                            "unique-id-format",
@@ -118,8 +119,7 @@ const std::map<std::string, const char *> differences{
     {"retry-on", another_server},
     {"option redispatch", another_server},
     {"source", "servers see the client's address, not this one"},
-    {"timeout client", "a connection may be silent for 7440 s, whatever timeout client and "
-                       "timeout server say"},
+    {"timeout client", "a connection that is silent for so long is forgotten, but not closed"},
 };
 
 const std::map<std::string, const char *> refusals{
@@ -131,20 +131,10 @@ const std::map<std::string, const char *> refusals{
     {"http-response", "elb does not read HTTP"},
     {"http-after-response", "elb does not read HTTP"},
     {"redirect", "elb does not read HTTP"},
-    {"stick", "elb keeps no table of which client was where"},
     {"rate-limit", "elb does not limit rates; efw does"},
     {"filter", "elb does not look into connections"},
     {"dispatch", "a server stands in a line server"},
 };
-
-void check_balance(const Proxy &proxy, const Directive &d, Findings &findings)
-{
-    static const std::set<std::string> by_weight{"roundrobin", "static-rr", "random"};
-    const std::string how = d.line.word(1);
-    if (!by_weight.contains(how))
-        findings.refuse(proxy.text(), d.line, 0,
-                        "balance " + how + ": elb places connections by the servers' weights");
-}
 
 } // namespace
 
@@ -165,8 +155,6 @@ void check_directives(const Proxy &proxy, Findings &findings)
                    (d.line.word(0) == "option" && options_without_effect.contains(d.line.word(1)))))
             findings.refuse(proxy.text(), d.line, 0, word + ": elb has nothing for it");
     }
-    if (const auto *balance = proxy.last("balance"); balance && proxy.kind != Proxy::Kind::frontend)
-        check_balance(proxy, *balance, findings);
 }
 
 } // namespace evnf::elb::haproxy

@@ -9,6 +9,7 @@
 #include "base/text.hpp"
 #include "vnfs/elb/haproxy/binds.hpp"
 #include "vnfs/elb/haproxy/checks.hpp"
+#include "vnfs/elb/haproxy/choosing.hpp"
 #include "vnfs/elb/haproxy/directives.hpp"
 #include "vnfs/elb/haproxy/servers.hpp"
 
@@ -20,10 +21,11 @@ namespace
 
 using Kind = Proxy::Kind;
 
-// The servers of a proxy, and how they are asked.
+// The servers of a proxy, how they are asked, and who gets which.
 struct Pool {
     std::vector<Server> servers;
     Question question;
+    Choosing choosing;
 };
 
 bool is_off(const Proxy &p)
@@ -65,9 +67,10 @@ void check_server(const Proxy &pool, const Server &s, const Question &question, 
                         "disabled: its weight is 0, and would be " + std::to_string(s.weight));
 }
 
-Pool read_pool(const Proxy &p, bool unlimited, Findings &findings)
+Pool read_pool(const Proxy &front, const Proxy &p, bool unlimited, Findings &findings)
 {
-    Pool out{read_servers(p, unlimited, findings), read_question(p, findings)};
+    Pool out{read_servers(p, unlimited, findings), read_question(p, findings),
+             read_choosing(front, p, findings)};
     const auto backups = std::count_if(out.servers.begin(), out.servers.end(),
                                        [](const Server &s) { return s.backup; });
     for (const auto &s : out.servers) {
@@ -124,6 +127,9 @@ std::string make_service(const Endpoint &at, const Pool &pool, json &out)
            {"backends", json::array()}};
     if (alike)
         out["health"] = tables[0];
+    out.update(pool.choosing.keys);
+    if (const auto &prefix = at.address.is_v4() ? pool.choosing.prefix4 : pool.choosing.prefix6)
+        out["affinity_prefix"] = *prefix;
     for (std::size_t i = 0; i < pool.servers.size(); ++i) {
         const Server &s = pool.servers[i];
         const auto port = port_of(s, at);
@@ -188,7 +194,7 @@ private:
                 pool && (pool == &front || check_mode(*pool, findings))) {
                 if (pool != &front)
                     check_directives(*pool, findings);
-                const Pool servers = read_pool(*pool, options_.unlimited, findings);
+                const Pool servers = read_pool(front, *pool, options_.unlimited, findings);
                 if (findings.refused.empty())
                     take_binds(front, servers, findings);
             }
