@@ -7,9 +7,11 @@
 #include <bit>
 #include <iostream>
 
+#include "bench/balancer_connections.hpp"
 #include "bench/cases.hpp"
 #include "bench/peer.hpp"
 #include "bench/report.hpp"
+#include "bench/reweight.hpp"
 #include "bench/subject.hpp"
 #include "vnfs/elb/abi.h"
 
@@ -24,6 +26,7 @@ struct Options {
     unsigned seconds = 60;
     PeerOptions peer{{}, {}, XDP_TX, {}};
     std::string json_file;
+    bool only_connections = false, only_reweighting = false;
 };
 
 Result<std::shared_ptr<Program>> ours(unsigned flows)
@@ -134,19 +137,33 @@ std::string text_of_report(const json &report)
     return out;
 }
 
+Result<> tell(const Options &options, const Result<json> &report,
+              std::string (*text)(const json &report))
+{
+    if (!report)
+        return report.error();
+    std::cout << text(*report);
+    return write_report(options.json_file, *report);
+}
+
 Result<> run(const Options &options)
 {
     if (auto r = settle(); !r)
         return r;
+    if (options.only_connections)
+        return tell(options,
+                    measure_connections({1'000, 10'000, 100'000, 1'000'000},
+                                        std::chrono::seconds(options.seconds)),
+                    text_of_connections);
+    if (options.only_reweighting)
+        return tell(options, measure_reweighting(20), text_of_reweighting);
     Preparation preparation(options);
     for (const unsigned flows : options.flows)
         if (auto r = preparation.add_all(flows); !r)
             return r;
     if (auto r = measure(preparation.cases, std::chrono::seconds(options.seconds)); !r)
         return r;
-    const json all = report(preparation.cases);
-    std::cout << text_of_report(all);
-    return write_report(options.json_file, all);
+    return tell(options, report(preparation.cases), text_of_report);
 }
 
 } // namespace
@@ -175,6 +192,10 @@ int main(int argc, char **argv)
     app.add_option("--map", options.peer.entries,
                    "What a map of it must hold: NAME:KEY=VALUE in hexadecimal, or NAME:KEY=new")
         ->needs(object);
+    app.add_flag("--connections", options.only_connections,
+                 "Only what connections cost by their number: to open, to find, in memory");
+    app.add_flag("--reweight", options.only_reweighting,
+                 "Only what it costs to change all weights at once");
     app.add_option("--json", options.json_file, "Write the numbers to this file too");
     CLI11_PARSE(app, argc, argv);
 

@@ -5,6 +5,8 @@
 #include <cstring>
 #include <numeric>
 
+#include "vnfs/table_reader.hpp"
+
 namespace evnf::bench
 {
 
@@ -59,14 +61,14 @@ Result<Meter> Meter::prepare(std::shared_ptr<Program> subject, const Traffic &tr
 
     Meter meter(*std::move(rewind), std::move(subject), traffic);
     if (traffic.opening || (meter.subject_ && meter.subject_->connections()))
-        if (auto r = meter.each_flow_once(tcp_syn); !r)
+        if (auto r = take(meter.opening_.first, meter.each_flow_once(tcp_syn)); !r)
             return r.error();
     if (traffic.opening)
         return meter;
     if (meter.subject_ && meter.subject_->connections())
         if (auto r = meter.subject_->answer_all(); !r)
             return r.error();
-    if (auto r = meter.each_flow_once(tcp_ack); !r)
+    if (auto r = take(meter.opening_.last, meter.each_flow_once(tcp_ack)); !r)
         return r.error();
     if (auto r = meter.check(); !r)
         return r.error();
@@ -74,7 +76,7 @@ Result<Meter> Meter::prepare(std::shared_ptr<Program> subject, const Traffic &tr
 }
 
 // A packet of each flow, with these flags, as have all after it.
-Result<> Meter::each_flow_once(std::uint8_t tcp_flags)
+Result<double> Meter::each_flow_once(std::uint8_t tcp_flags)
 {
     frame_ = build(frame_of(traffic_, tcp_flags));
     std::memcpy(state_.head, frame_.data(), std::min(sizeof state_.head, frame_.size()));
@@ -84,7 +86,7 @@ Result<> Meter::each_flow_once(std::uint8_t tcp_flags)
     return run(traffic_.flows, traffic_.flows);
 }
 
-Result<> Meter::run(unsigned packets, unsigned unmeasured)
+Result<double> Meter::run(unsigned packets, unsigned unmeasured)
 {
     auto states = bpf::Map<__u32, rewind_state>::bind(bpf_map__fd(rewind_->maps.rewind_states));
     if (!states)
@@ -92,7 +94,7 @@ Result<> Meter::run(unsigned packets, unsigned unmeasured)
     state_.until = unmeasured;
     state_.looks = 0;
     if (auto r = states->put(0, state_); !r)
-        return r;
+        return r.error();
     LIBBPF_OPTS(bpf_test_run_opts, o, .data_in = frame_.data(),
                 .data_size_in = static_cast<__u32>(frame_.size()),
                 .repeat = static_cast<int>(packets));
@@ -107,7 +109,7 @@ Result<> Meter::run(unsigned packets, unsigned unmeasured)
     if (o.retval != expected)
         return Error{.what = "the verdict is " + std::to_string(o.retval) + " instead of " +
                              std::to_string(expected)};
-    return Unit{};
+    return static_cast<double>(o.duration);
 }
 
 Result<> Meter::sample()
@@ -115,7 +117,7 @@ Result<> Meter::sample()
     const unsigned unmeasured = std::clamp(traffic_.flows, 10U * REWIND_PACKETS, most_to_warm);
     // The last packet ends the last sample.
     if (auto r = run(unmeasured + REWIND_SAMPLES * REWIND_PACKETS + 1, unmeasured); !r)
-        return r;
+        return r.error();
     auto taken = bpf::Map<__u32, rewind_samples>::bind(bpf_map__fd(rewind_->maps.rewind_taken));
     if (!taken)
         return taken.error();

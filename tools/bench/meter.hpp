@@ -23,6 +23,12 @@ struct Figures {
 };
 Figures figures_of(std::vector<double> samples);
 
+// What it took to open the connections, for each packet of that: the first, which is placed, and
+// that by which the client shows that it has the backend's answer. Whole nanoseconds, gross.
+struct Opening {
+    double first = 0, last = 0;
+};
+
 class Meter
 {
 public:
@@ -36,12 +42,14 @@ public:
     // Whether all packets until now went the way that is measured.
     [[nodiscard]] Result<> check() const;
     [[nodiscard]] const std::vector<double> &samples() const { return samples_; }
+    [[nodiscard]] const Opening &opening() const { return opening_; }
 
 private:
     Meter(bpf::Skeleton<rewind_bpf> rewind, std::shared_ptr<Program> subject,
           const Traffic &traffic);
-    Result<> each_flow_once(std::uint8_t tcp_flags);
-    Result<> run(unsigned packets, unsigned unmeasured);
+    // These give the nanoseconds of a packet.
+    Result<double> each_flow_once(std::uint8_t tcp_flags);
+    Result<double> run(unsigned packets, unsigned unmeasured);
 
     bpf::Skeleton<rewind_bpf> rewind_;
     std::shared_ptr<Program> subject_;
@@ -49,6 +57,7 @@ private:
     rewind_state state_{};
     Bytes frame_;
     std::vector<double> samples_;
+    Opening opening_;
 };
 
 } // namespace evnf::bench

@@ -248,6 +248,14 @@ std::optional<std::uint64_t> Subject::connections() const
     return placed;
 }
 
+Result<int> Subject::map(const std::string &name) const
+{
+    for (const auto &loaded : stages_)
+        if (auto fd = (loaded.maps ? *loaded.maps : maps_).fd(name))
+            return fd;
+    return Error{.what = "no stage has a map " + name};
+}
+
 std::vector<counter> Subject::counters() const
 {
     std::vector<counter> all;

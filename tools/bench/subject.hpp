@@ -43,6 +43,8 @@ public:
     [[nodiscard]] Result<> check_all_went(std::uint64_t packets) const override;
     [[nodiscard]] Result<> answer_all() override;
     [[nodiscard]] std::optional<std::uint64_t> connections() const override;
+    // A map of one of its stages.
+    [[nodiscard]] Result<int> map(const std::string &name) const;
     // Every packet counter of every slot.
     [[nodiscard]] std::vector<counter> counters() const;
 
