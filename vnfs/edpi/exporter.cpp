@@ -3,6 +3,7 @@
 
 #include <arpa/inet.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -10,7 +11,6 @@
 #include <cstring>
 
 #include "base/log.hpp"
-#include "base/text.hpp"
 
 namespace evnf::edpi
 {
@@ -20,7 +20,13 @@ namespace
 
 using namespace std::chrono_literals;
 
-constexpr auto look_again = 1s; // for a file that was moved away, a listener that came
+constexpr auto look_again = 1s;  // for a file that was moved away, a listener that came
+constexpr auto tell_again = 20s; // templates, to a collector that may have been started anew
+
+bool is_stream(Destination::Kind kind)
+{
+    return kind == Destination::Kind::tcp || kind == Destination::Kind::local;
+}
 
 // A line that was begun when an evnfd was killed: its flow is exported again, whole.
 Result<> cut_torn_line(int fd)
@@ -40,34 +46,11 @@ Result<> cut_torn_line(int fd)
 
 } // namespace
 
-Result<Destination> Destination::parse(const std::string &text)
+Exporter::Exporter(Destination to)
+    : to_(std::move(to)),
+      ipfix_(to_.ipfix ? std::make_unique<IpfixEncoder>() : nullptr),
+      transit_(to_.kind == Destination::Kind::local)
 {
-    if (text.empty())
-        return Destination{};
-    if (text == "stdout")
-        return Destination{.kind = Kind::standard, .path = {}, .endpoint = {}};
-    const auto colon = text.find(':');
-    const std::string scheme = text.substr(0, colon);
-    const std::string rest = colon == std::string::npos ? "" : text.substr(colon + 1);
-    if (scheme == "tcp") {
-        auto endpoint = Endpoint::parse(rest);
-        if (!endpoint)
-            return bad_input(endpoint.error().what, "", colon + 1, rest.size());
-        return Destination{.kind = Kind::tcp, .path = {}, .endpoint = *endpoint};
-    }
-    if (scheme != "file" && scheme != "unix")
-        return bad_input(in_quotes(text) + " is no place for records: stdout, file:/PATH, "
-                                           "unix:/PATH or tcp:ADDRESS:PORT",
-                         "", 0, text.size());
-    if (rest.empty() || rest[0] != '/')
-        return bad_input("the path begins with /, as in " + scheme + ":/run/records", "",
-                         scheme.size() + 1, rest.size());
-    if (scheme == "unix" && rest.size() >= sizeof(sockaddr_un::sun_path))
-        return bad_input("the path of a socket has at most " +
-                             std::to_string(sizeof(sockaddr_un::sun_path) - 1) + " bytes",
-                         "", scheme.size() + 1, rest.size());
-    return Destination{
-        .kind = scheme == "file" ? Kind::file : Kind::local, .path = rest, .endpoint = {}};
 }
 
 Result<> Exporter::check()
@@ -88,7 +71,8 @@ Result<> Exporter::connect()
 {
     const bool local = to_.kind == Destination::Kind::local;
     const bool v4 = to_.endpoint.address.is_v4();
-    fd_ = Fd(::socket(local ? AF_UNIX : v4 ? AF_INET : AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    const int type = to_.kind == Destination::Kind::udp ? SOCK_DGRAM : SOCK_STREAM;
+    fd_ = Fd(::socket(local ? AF_UNIX : v4 ? AF_INET : AF_INET6, type | SOCK_CLOEXEC, 0));
     if (!fd_)
         return sys_error("make a socket for records");
     const timeval patience{.tv_sec = 1, .tv_usec = 0}; // also of connect()
@@ -116,8 +100,7 @@ Result<> Exporter::connect()
     if (::connect(fd_.get(), reinterpret_cast<const sockaddr *>(&to), size)) {
         const int code = errno;
         fd_ = Fd();
-        return sys_error("connect to " + (local ? to_.path : to_.endpoint.text()) + " for records",
-                         code);
+        return sys_error("connect to " + to_.text() + " for records", code);
     }
     return Unit{};
 }
@@ -137,6 +120,8 @@ bool Exporter::ready()
             open.st_ino != there.st_ino || open.st_dev != there.st_dev)
             fd_ = Fd();
     }
+    if (fd_ && is_stream(to_.kind) && peer_has_gone())
+        hang_up(to_.text() + " has hung up");
     if (fd_)
         return true;
     if (!due && looked_ != Clock::time_point{})
@@ -147,8 +132,8 @@ bool Exporter::ready()
         complain(opened.error().message());
         return false;
     }
-    if (!begun_.empty())
-        rest_ = begun_; // who listens now has not had its beginning
+    if (is_stream(to_.kind))
+        begin_stream();
     complained_ = false;
     return true;
 }
@@ -159,17 +144,63 @@ void Exporter::complain(const std::string &what)
         log_error("edpi: " + what + ": records wait in the flow table");
 }
 
+// Who listens now has had nothing of it.
+void Exporter::begin_stream()
+{
+    sequence_ = 0;
+    rest_.clear();
+    for (const auto &message : preamble())
+        rest_ += message.bytes;
+    stamp(begun_);
+    sequence_ += begun_.records;
+    rest_ += begun_.bytes;
+    begun_size_ = rest_.size();
+}
+
+void Exporter::stamp(Message &message) const
+{
+    if (ipfix_ && !message.bytes.empty())
+        message.set_sequence(sequence_);
+}
+
+Message Exporter::encode(const nlohmann::json &record) const
+{
+    return ipfix_ ? ipfix_->encode(record) : Message{record.dump() + "\n"};
+}
+
+std::vector<Message> Exporter::preamble()
+{
+    if (!ipfix_)
+        return {};
+    auto messages = ipfix_->preamble();
+    for (auto &message : messages) {
+        stamp(message);
+        sequence_ += message.records;
+    }
+    return messages;
+}
+
 bool Exporter::put(const nlohmann::json &record)
 {
     if (to_.kind == Destination::Kind::none)
         return true;
-    const std::string line = record.dump() + "\n";
-    if (to_.kind == Destination::Kind::standard)
+    if (to_.kind == Destination::Kind::standard) {
+        const std::string line = encode(record).bytes;
         return ::write(STDOUT_FILENO, line.data(), line.size()) ==
                static_cast<ssize_t>(line.size());
+    }
     if (Clock::now() - stalled_ < look_again || !ready())
         return false;
-    return to_.kind == Destination::Kind::file ? write_file(line) : write_stream(line);
+    Message message = encode(record);
+    const std::uint32_t records = message.records;
+    const bool taken = to_.kind == Destination::Kind::file  ? write_file(message.bytes)
+                       : to_.kind == Destination::Kind::udp ? write_datagram(std::move(message))
+                                                            : write_stream(std::move(message));
+    if (taken && ipfix_) {
+        ipfix_->taken();
+        sequence_ += records;
+    }
+    return taken;
 }
 
 // All of it, or what was written is taken back.
@@ -184,30 +215,79 @@ bool Exporter::write_file(const std::string &line) const
     return false;
 }
 
-bool Exporter::write_stream(std::string line)
+// Templates go out again from time to time, and after a refusal, which they find out before a
+// record does.
+bool Exporter::write_datagram(Message message)
 {
-    // A line that has begun must end before the next.
+    const auto send = [&](const Message &m) {
+        return ::send(fd_.get(), m.bytes.data(), m.bytes.size(), MSG_DONTWAIT) >= 0;
+    };
+    bool all = true;
+    if (Clock::now() - told_ > tell_again) {
+        for (const auto &m : preamble())
+            all = all && send(m);
+        told_ = Clock::now();
+    }
+    stamp(message);
+    if (all && send(message)) {
+        if (std::exchange(under_way_, true))
+            complained_ = false; // the one before has not been refused
+        return true;
+    }
+    const int code = errno;
+    stalled_ = Clock::now();
+    told_ = {};
+    // It is the datagram before that was refused; this one was not sent.
+    lost_ += std::exchange(under_way_, false) && code == ECONNREFUSED;
+    complain(sys_error("send records to " + to_.text(), code).message());
+    return false;
+}
+
+bool Exporter::write_stream(Message message)
+{
+    // What has begun must end before the next.
     for (bool own = false;; own = true) {
         while (!rest_.empty()) {
             const ssize_t n = ::send(fd_.get(), rest_.data(), rest_.size(), MSG_NOSIGNAL);
             if (n <= 0) {
+                const int code = errno;
                 stalled_ = Clock::now();
-                if (errno != EAGAIN && errno != EINTR) {
-                    complain(sys_error("send records").message());
-                    fd_ = Fd();
-                }
                 // Nobody has any of it: it is the caller's still.
-                if (own && rest_.size() == begun_.size())
-                    rest_.clear(), begun_.clear();
-                return own && !begun_.empty();
+                if (own && rest_.size() == begun_size_) {
+                    rest_.clear();
+                    begun_ = {};
+                    begun_size_ = 0;
+                }
+                if (code != EAGAIN && code != EINTR)
+                    hang_up(sys_error("send records to " + to_.text(), code).message());
+                return own && !begun_.bytes.empty();
             }
             rest_.erase(0, static_cast<std::size_t>(n));
         }
-        begun_.clear();
+        if (begun_size_)
+            transit_.sent(fd_.get(), std::exchange(begun_size_, 0), !begun_.bytes.empty());
+        begun_ = {};
         if (own)
             return true;
-        begun_ = rest_ = std::move(line);
+        begun_ = std::move(message);
+        stamp(begun_);
+        rest_ = begun_.bytes;
+        begun_size_ = rest_.size();
     }
+}
+
+bool Exporter::peer_has_gone() const
+{
+    pollfd p{.fd = fd_.get(), .events = POLLRDHUP, .revents = 0};
+    return ::poll(&p, 1, 0) > 0;
+}
+
+// What it has begun to take goes, whole, to whom it is connected with next.
+void Exporter::hang_up(const std::string &why)
+{
+    complain(why);
+    lost_ += transit_.lost(fd_.get(), begun_size_ - rest_.size());
+    fd_ = Fd();
 }
 
 } // namespace evnf::edpi

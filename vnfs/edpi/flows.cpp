@@ -38,14 +38,6 @@ std::vector<std::uint8_t> shortened(std::span<const std::uint8_t> ip)
     return out;
 }
 
-void add(Counts &to, const Counts &c)
-{
-    for (int end = 0; end < 2; ++end) {
-        to.packets[end] += c.packets[end];
-        to.bytes[end] += c.bytes[end];
-    }
-}
-
 } // namespace
 
 Flows::Flows(Table table, Inspectors inspectors, Sink sink)
@@ -112,10 +104,10 @@ void Flows::decide(std::vector<Inspector::Decided> decided)
     for (auto &d : decided) {
         {
             const std::lock_guard lock(mutex_);
+            const auto [master, app] = d.facts.application;
             details_[d.id] = std::make_unique<json>(std::move(d.facts.details));
+            table_.name(d.id, master, app);
         }
-        const auto [master, app] = d.facts.application;
-        table_.name(d.id, master, app);
         if (d.final)
             table_.close_inspection(d.id);
     }
@@ -186,6 +178,12 @@ void Flows::end_all(const std::string &why)
     tell_unaccounted();
 }
 
+void Flows::count_lost(std::uint64_t records)
+{
+    const std::lock_guard lock(mutex_);
+    lost_ += records;
+}
+
 void Flows::end(std::vector<Ending> ending)
 {
     const auto now = now_ns();
@@ -222,7 +220,7 @@ bool Flows::tell(std::uint32_t slot, const std::string &why)
     }
     const std::lock_guard lock(mutex_);
     Sum &sum = sums_[{flow.master, flow.app}];
-    add(sum.exported, counts);
+    sum.exported += counts;
     sum.flows += ends;
     records_ += counts.any() || ends;
     return true;
@@ -242,10 +240,12 @@ void Flows::tell_unaccounted()
 
 json Flows::describe(std::uint32_t slot, const Counts &counts) const
 {
-    const edpi_flow flow = table_.flow(slot);
-    json out = flow_json(slot, table_.key(slot), flow, counts);
+    edpi_flow flow;
+    json out;
     {
-        const std::lock_guard lock(mutex_);
+        const std::lock_guard lock(mutex_); // name and number are of one moment
+        flow = table_.flow(slot);
+        out = flow_json(slot, table_.key(slot), flow, counts);
         if (details_[slot]) {
             out.update(*details_[slot]);
             return out;
@@ -276,7 +276,7 @@ Flows::Sums Flows::sums() const
             const edpi_flow f = table_.flow(slot);
             Sum &sum = out[{f.master, f.app}];
             ++sum.active;
-            add(sum.open, table_.counts(slot));
+            sum.open += table_.counts(slot);
         }
     return out;
 }
@@ -298,6 +298,7 @@ Flows::Load Flows::load() const
     }
     const std::lock_guard lock(mutex_);
     out.records = records_;
+    out.lost = lost_;
     return out;
 }
 

@@ -48,6 +48,8 @@ public:
     // has left. One thread's, as end_all().
     void sweep(std::uint64_t now_ns);
     void end_all(const std::string &why);
+    // So many records that the sink had taken are lost.
+    void count_lost(std::uint64_t records);
 
     [[nodiscard]] const Table &table() const { return table_; }
     // A flow as records have it, with what of it is in none yet. None: the slot has no flow.
@@ -62,7 +64,7 @@ public:
     [[nodiscard]] counter exported_unaccounted() const;
     struct Load {
         std::size_t used = 0, inspected = 0;
-        std::uint64_t records = 0;
+        std::uint64_t records = 0, lost = 0; // taken by the sink; of these
     };
     [[nodiscard]] Load load() const;
     [[nodiscard]] std::string name(Application a) const;
@@ -98,7 +100,7 @@ private:
     std::vector<std::uint64_t> told_;            // by slot: when it had a record last
     std::map<Application, Sum> sums_;            // of records
     counter unaccounted_{};                      // in records
-    std::uint64_t records_ = 0;
+    std::uint64_t records_ = 0, lost_ = 0;
 };
 
 } // namespace evnf::edpi

@@ -150,13 +150,17 @@ void Keeper::run()
 
 bool Keeper::export_record(const json &record)
 {
+    bool taken = false;
+    std::uint64_t lost = 0;
     {
         const std::lock_guard lock(mutex_);
-        if (!exporter_->put(record))
-            return false;
+        taken = exporter_->put(record);
+        lost = exporter_->lost();
     }
-    feed_->put(record);
-    return true;
+    flows_->count_lost(lost);
+    if (taken)
+        feed_->put(record);
+    return taken;
 }
 
 } // namespace evnf::edpi

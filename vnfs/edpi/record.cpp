@@ -69,6 +69,7 @@ json flow_json(std::uint32_t slot, const edpi_key &key, const edpi_flow &flow, c
              {"packets_back", counts.packets[to]},
              {"bytes_back", counts.bytes[to]},
              {"state", state_text(flow)},
+             {"application_id", std::to_string(flow.master) + "." + std::to_string(flow.app)},
              {"copied", flow.copied}};
     if (key.kind == EDPI_PORTS) {
         out["source_port"] = ntohs(key.port[from]);

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "vnfs/edpi/abi.h"
-#include "vnfs/edpi/exporter.hpp"
+#include "vnfs/edpi/destination.hpp"
 #include "vnfs/edpi/flows.hpp"
 #include "vnfs/vnf.hpp"
 

@@ -63,6 +63,15 @@ Counts Counts::operator-(const Counts &o) const
     return out;
 }
 
+Counts &Counts::operator+=(const Counts &o)
+{
+    for (int end = 0; end < 2; ++end) {
+        packets[end] += o.packets[end];
+        bytes[end] += o.bytes[end];
+    }
+    return *this;
+}
+
 void Table::set_size(bpf::MapSet &maps, std::uint32_t flows)
 {
     for (const char *name : {"edpi_flows", "edpi_keys", "edpi_exports", "edpi_index", "edpi_free"})

@@ -24,6 +24,7 @@ struct Counts {
 
     [[nodiscard]] bool any() const { return packets[0] || packets[1]; }
     [[nodiscard]] Counts operator-(const Counts &o) const;
+    Counts &operator+=(const Counts &o);
 };
 
 class Table
