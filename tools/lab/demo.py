@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The demo: HTTP from a real client passes an XDP firewall and an XDP load balancer."""
+"""The demo: HTTP and TLS from a real client pass an XDP firewall, a classifier and a load
+balancer."""
 import argparse
 import json
 import os
@@ -13,7 +14,22 @@ import threading
 import time
 from pathlib import Path
 
-from lab import CONFIG, VIP, Lab, LabError
+from lab import VIP, Lab, LabError
+
+CHAINS = """\
+# Both directions have a chain: the way in through firewall, classifier and load balancer, the
+# way back through the last two. The classifier sees the service's address in both.
+[[chain]]
+name = "in"
+path = "in(cli0) -> efw -> edpi -> elb -> out"
+
+[[chain]]
+name = "back"
+path = "in(srv1, srv2) -> elb -> edpi -> out"
+"""
+NAME = "www.example.org"  # of the site, in its certificate
+# A page by TLS, again and again.
+BROWSE = f"while :; do curl -sk -o /dev/null --resolve {NAME}:443:{VIP} https://{NAME}/; sleep .3; done"
 
 KEPT = Path("/run/evnf-demo.json")
 BOLD, DIM, CLEAR = ("\033[1m", "\033[2m", "\033[0m") if sys.stdout.isatty() else ("", "", "")
@@ -23,18 +39,34 @@ def say(text):
     print(f"\n{BOLD}{text}{CLEAR}", flush=True)
 
 
-def show(lab, *words):
-    """Runs the CLI and shows the command and what it printed."""
+def show(lab, *words, lines=None):
+    """Runs the CLI and shows the command and what it printed, or its first lines."""
     print(f"{DIM}${CLEAR} evnf {' '.join(shlex.quote(str(w)) for w in words)}")
-    print(lab.evnf(*words).stdout, end="", flush=True)
+    printed = lab.evnf(*words).stdout.splitlines()
+    for line in printed[:lines]:
+        print(line)
+    if printed[lines:] and lines:
+        print(f"… {len(printed) - lines} more")
+    sys.stdout.flush()
 
 
 class Table:
-    """Packets by stage and verdict, and the share of each backend, drawn over itself."""
+    """Packets by stage and verdict, applications, and the share of each backend, drawn over
+    itself."""
 
     def __init__(self, lab):
         self.lab = lab
         self.lines = 0
+        self.seen = {}  # bytes of each application, and when
+
+    def applications(self):
+        now = time.monotonic()
+        for row in self.lab.api("/v1/edpi/applications")["applications"]:
+            before, then = self.seen.get(row["application"], (0, None))
+            self.seen[row["application"]] = row["bytes"], now
+            rate = f"{8e-6 * max(0, row['bytes'] - before) / (now - then):9.1f} Mbit/s" if then else ""
+            yield (f"application {row['application']:<16}{row['flows']:>7} flows"
+                   f"{row['packets']:>10} packets{rate}")
 
     def rows(self):
         counters = self.lab.evnf_json("counters")
@@ -44,10 +76,11 @@ class Table:
                 v = {k: slot["verdicts"][k]["packets"] for k in ("next", "drop", "slow", "done")}
                 rows.append(f"{chain['name'] + ' ' + slot['name']:<14}{slot['packets']:>10}"
                             f"{v['next']:>10}{v['drop']:>8}{v['slow']:>8}{v['done']:>10}")
+        rows += self.applications()
         for service in counters["elb"]["service"]:
             total = sum(b["connections"] for b in service["backends"]) or 1
             for b in service["backends"]:
-                rows.append(f"backend {b['address']:<12} weight {b['weight']}  "
+                rows.append(f"backend {b['address']}:{b['port']:<5} weight {b['weight']}  "
                             f"{b['connections']:>7} connections  {b['connections'] / total:6.1%}")
         return rows
 
@@ -99,14 +132,14 @@ def restart_under_load(lab):
 GUARD = """
 [guard]
 vnf = "efw"
-rules = ["tcp dport 80 accept", "udp dport 7 drop"]
+rules = ["tcp dport {80, 443} accept", "udp dport 7 drop"]
 """
 
 
 def swap_under_load(lab):
     """A stage is swapped for another one, and one put in, and both taken back."""
-    for words in (("set", "in", "in(cli0) -> guard -> elb -> out"),
-                  ("set", "in", "in(cli0) -> guard -> { udp -> drop; otherwise -> elb -> out }"),
+    for words in (("set", "in", "in(cli0) -> guard -> edpi -> elb -> out"),
+                  ("set", "in", "in(cli0) -> guard -> { udp -> drop; otherwise -> edpi -> elb -> out }"),
                   ("rollback",), ("history",)):
         time.sleep(1)
         show(lab, "chain", *words)
@@ -124,28 +157,44 @@ def netfilter_count(lab):
     return int(next(line for line in rules.splitlines() if "REJECT" in line).split()[0])
 
 
+def serve_tls(lab):
+    key, cert = lab.dir / "key", lab.dir / "cert"
+    lab.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key,
+             "-out", cert, "-subj", f"/CN={NAME}"])
+    for server in lab.servers:
+        server.start("openssl", "s_server", "-accept", "443", "-key", key, "-cert", cert, "-www",
+                     log="tls.log")
+
+
 def build(lab):
-    say("Four hosts: client, vnf (firewall and load balancer), server1, server2")
+    say("Four hosts: client, vnf (firewall, classifier, load balancer), server1, server2")
     lab.start()
     lab.vnf.run("ip", "addr", "add", f"{VIP}/32", "dev", "lo")  # for what the kernel answers
     lab.vnf.run("iptables", "-A", "INPUT", "-p", "tcp", "--dport", "9090", "-j", "REJECT")
-    lab.write_config(CONFIG + GUARD)
+    serve_tls(lab)
+    lab.write_config(CHAINS + GUARD)
     lab.start_daemon()
     show(lab, "status")
 
     say("Rules, by the command line")
-    show(lab, "efw", "rule", "add", "tcp dport 80 accept")
+    show(lab, "efw", "rule", "add", "tcp dport {80, 443} accept")
     show(lab, "efw", "rule", "add", "priority 10 tcp dport 81 drop comment \"not for you\"")
     show(lab, "elb", "service", "add", "tcp", f"{VIP}:80")
     show(lab, "elb", "backend", "add", "tcp", f"{VIP}:80", "10.0.11.2:80", "weight", "2")
     show(lab, "elb", "backend", "add", "tcp", f"{VIP}:80", "10.0.12.2:80", "weight", "1")
+    show(lab, "elb", "service", "add", "tcp", f"{VIP}:443")
+    for server in ("10.0.11.2", "10.0.12.2"):
+        show(lab, "elb", "backend", "add", "tcp", f"{VIP}:443", f"{server}:443", "weight", "1")
 
 
 def tour(lab):
-    say("Two requests, then many")
+    say("Two requests, then many, and some by TLS")
+    lab.client.start("sh", "-c", BROWSE, log="browse.log")
     http(lab, f"http://{VIP}/")
     http(lab, f"http://{VIP}/")
     traffic(lab, 6)
+
+    show(lab, "edpi", "flows", "--application", "tls", lines=3)
 
     say("A port that a rule drops is dropped")
     if http(lab, f"http://{VIP}:81/", 2):
