@@ -246,11 +246,11 @@ def measure(lab, connections, seconds):
     return dict(zip(MEASURES, (rate, p50, p99, cpu))) | {"others_share": others}
 
 
-def measure_calmly(lab, connections, seconds, tries):
+def measure_calmly(measure_once, tries):
     """Measures again if others were busy, and takes the run in which they were least."""
     best = None
     for _ in range(tries):
-        got = measure(lab, connections, seconds)
+        got = measure_once()
         best = min(best or got, got, key=lambda g: g["others_share"])
         if best["others_share"] <= CALM:
             break
@@ -266,7 +266,8 @@ def run(labs, args):
         for c in args.connections:
             # Every other round backwards: nobody is always after the same one.
             for lab in labs if n % 2 == 0 else reversed(labs):
-                got = measure_calmly(lab, c, args.seconds, args.tries)
+                got = measure_calmly(lambda lab=lab, c=c: measure(lab, c, args.seconds),
+                                     args.tries)
                 samples[c, lab.title].append(got)
                 say(f"round {n + 1}/{args.rounds}, {c} connections, {lab.title}: "
                     f"{got['requests_per_second']:,.0f} requests/s, "
@@ -328,10 +329,8 @@ def report(results, compared):
           [(str(r["connections"]), "", *(text(r[k], 2) for k in MEASURES)) for r in compared])
 
 
-def environment(lab):
+def environment(lab, versions):
     cpus = re.findall(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
-    nginx = lab.run(["nginx", "-v"]).stderr
-    wrk = lab.run(["wrk", "-v"], check=False).stdout  # ends with 1
     return {
         "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         "kernel": platform.release(),
@@ -339,10 +338,36 @@ def environment(lab):
         "cpu": cpus[0] if cpus else platform.machine(),
         "versions": {
             "evnfd": lab.run([lab.build / "daemon/evnfd", "--version"]).stdout.strip(),
-            "nginx": nginx.strip().rpartition("/")[2],
-            "wrk": wrk.split("[")[0].removeprefix("wrk").strip(),
-        },
+        } | versions,
     }
+
+
+def versions(lab):
+    nginx = lab.run(["nginx", "-v"]).stderr
+    wrk = lab.run(["wrk", "-v"], check=False).stdout  # ends with 1
+    return {"nginx": nginx.strip().rpartition("/")[2],
+            "wrk": wrk.split("[")[0].removeprefix("wrk").strip()}
+
+
+def say_where(facts, others, args):
+    """The machine, and how far it was ours alone; how many runs were disturbed."""
+    print(f"{facts['date']}, Linux {facts['kernel']}, {facts['cpus']} x {facts['cpu']}\n"
+          + ", ".join(f"{k} {v}" for k, v in facts["versions"].items())
+          + f"; {args.rounds} rounds of {args.seconds} s\n"
+          f"others took {statistics.median(others):.0%} of the CPUs, at most {max(others):.0%}")
+    disturbed = sum(o > CALM for o in others)
+    if disturbed:
+        print(f"WARNING: {disturbed} of {len(others)} runs were disturbed by others, whose work is "
+              f"in their numbers")
+    return disturbed
+
+
+def at_least(least):
+    def check(value):
+        if int(value) < least:
+            raise argparse.ArgumentTypeError(f"at least {least}")
+        return int(value)
+    return check
 
 
 def arguments():
@@ -352,13 +377,6 @@ def arguments():
         if any(n < 1 or n != 1 and n % 2 for n in numbers) or len(set(numbers)) != len(numbers):
             raise argparse.ArgumentTypeError("each 1 or an even number, and once")
         return numbers
-
-    def at_least(least):
-        def check(value):
-            if int(value) < least:
-                raise argparse.ArgumentTypeError(f"at least {least}")
-            return int(value)
-        return check
 
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--build", type=Path, default=ROOT / "build", help="default: %(default)s")
@@ -396,7 +414,7 @@ def main():
                 stack.callback(labs[-1].stop)
                 say(f"setting up: {labs[-1].title}")
                 labs[-1].start()
-            facts = environment(labs[0])
+            facts = environment(labs[0], versions(labs[0]))
             samples = run(labs, args)
             say("taking everything down")
     except LabError as e:
@@ -405,14 +423,7 @@ def main():
         sys.exit("\nsfc: interrupted; everything is taken down")
     results, compared = evaluate(samples, args.connections)
     others = [s["others_share"] for got in samples.values() for s in got]
-    print(f"{facts['date']}, Linux {facts['kernel']}, {facts['cpus']} x {facts['cpu']}\n"
-          + ", ".join(f"{k} {v}" for k, v in facts["versions"].items())
-          + f"; {args.rounds} rounds of {args.seconds} s\n"
-          f"others took {statistics.median(others):.0%} of the CPUs, at most {max(others):.0%}")
-    disturbed = sum(o > CALM for o in others)
-    if disturbed:
-        print(f"WARNING: {disturbed} of {len(others)} runs were disturbed by others, whose work is "
-              f"in their numbers")
+    disturbed = say_where(facts, others, args)
     report(results, compared)
     if args.json:
         with args.json as out:
