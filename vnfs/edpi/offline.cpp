@@ -143,13 +143,25 @@ Result<bool> Offline::run(std::span<const std::uint8_t> frame, std::uint64_t ms)
     if (frame.size() < ETH_HLEN || frame.size() > COPY_MAX_BYTES)
         return false;
     const auto before = loaded_->reached();
-    loaded_->ms = ms;
+    if (auto r = send(frame); !r)
+        return r.error();
+    inspect(ms);
+    return loaded_->reached() > before;
+}
+
+Result<> Offline::send(std::span<const std::uint8_t> frame)
+{
     LIBBPF_OPTS(bpf_test_run_opts, o, .data_in = frame.data(),
                 .data_size_in = static_cast<__u32>(frame.size()));
     if (const int err = bpf_prog_test_run_opts(bpf_program__fd((*loaded_->root)->progs.root), &o))
         return sys_error("run a packet", err);
+    return Unit{};
+}
+
+void Offline::inspect(std::uint64_t ms)
+{
+    loaded_->ms = ms;
     ring_buffer__consume(loaded_->ring.get());
-    return loaded_->reached() > before;
 }
 
 std::vector<json> Offline::finish()
