@@ -88,6 +88,16 @@ class EdpiCase(LabCase):
             if before == self.seen_by_interfaces():
                 return [b - o for b, o in zip(before, others)]
 
+    def balance(self, began, told=None):
+        """All that has passed since is told, in the records of the file or as `told` has it."""
+        told = told or self.accounted
+
+        def same():
+            passed = [p - b for p, b in zip(self.passed(), began)]
+            return passed if passed == told() else None
+        self.assertIsNotNone(self.until(same, 60), f"passed {self.passed()} since {began}, "
+                             f"told {told()}")
+
     def accounted(self):
         out = [0, 0]
         for r in self.records():

@@ -3,6 +3,7 @@
 """edpi between real hosts: what they speak is known by its name, and every packet that the
 interface has had is in one record, whatever happens to the table and to the daemon."""
 import json
+import signal
 import socket
 import time
 
@@ -36,6 +37,8 @@ while True:
     c.recv(100)
     c.close()
 """
+
+
 class EdpiTest(EdpiCase):
     def test_what_hosts_speak_is_known(self):
         self.start("closed = 60\n")
@@ -103,16 +106,30 @@ class EdpiTest(EdpiCase):
         self.lab.evnf("chain", "set", "back", "in(srv1) -> edpi -> host")
         self.lab.evnf("chain", "rollback")
         self.assertEqual(iperf.wait(60), 0, (self.lab.dir / "iperf.log").read_text())
-
-        def balance():
-            passed = [p - b for p, b in zip(self.passed(), began)]
-            return passed if passed == self.accounted() else None
-        self.assertIsNotNone(self.until(balance), f"passed {self.passed()} since {began}, "
-                             f"in records {self.accounted()}")
+        self.balance(began)
         records = self.records()
         self.assertGreater(self.accounted()[1], 50_000_000)
         self.assertLessEqual({"flow", "unaccounted"}, {r["record"] for r in records})
         self.assertLessEqual({"active", "closed", "idle"}, {r.get("end") for r in records})
+
+    def test_a_daemon_that_hangs_and_is_killed_stops_nothing(self):
+        self.start("idle = 1\nclosed = 1\n")
+        began = self.passed()
+        self.assertIsNotNone(self.curl("http://10.0.11.2/"))
+        self.lab.daemon.send_signal(signal.SIGSTOP)  # all its threads: sweeper, workers
+        for _ in range(3):
+            self.assertIsNotNone(self.curl("http://10.0.11.2/"))
+        self.lab.client.run("python3", "-c", FLOOD)  # the table is full then, and stays so
+        self.assertIsNotNone(self.curl("http://10.0.11.2/"))
+        self.lab.daemon.send_signal(signal.SIGCONT)
+        self.balance(began)
+        self.assertIn("unaccounted", {r["record"] for r in self.records()})
+        self.lab.daemon.send_signal(signal.SIGSTOP)
+        self.assertIsNotNone(self.curl("http://10.0.11.2/"))
+        self.lab.kill_daemon()
+        self.assertIsNotNone(self.curl("http://10.0.11.2/"))
+        self.lab.start_daemon()
+        self.balance(began)
 
     def test_records_wait_for_who_listens(self):
         path = self.lab.dir / "collector"

@@ -35,7 +35,8 @@ struct Options {
 struct Outcome {
     double offered = 0, reached = 0; // flows per second; offered 0: as fast as they are inspected
     std::uint64_t flows = 0, packets = 0, known = 0, incomplete = 0; // a copy of it was lost
-    double worker_us = 0; // of CPU for each flow: ring, nDPI, facts
+    double worker_us = 0;   // of CPU for each flow: ring, nDPI, facts
+    double worker_core = 0; // share of a core that a worker beside the sender has had
 };
 
 double thread_us()
@@ -104,13 +105,14 @@ Result<Outcome> offered(const std::vector<Conversation> &what, unsigned rate, do
         return offline.error();
     Outcome o{.offered = static_cast<double>(rate), .flows = flows};
     std::atomic<bool> sent = false;
+    double worker_us = 0;
     std::thread worker([&] {
         const double before = thread_us();
         for (bool last = false; !last;) {
             last = sent;
             (*offline)->inspect(now_ms());
         }
-        o.worker_us = (thread_us() - before) / flows;
+        worker_us = thread_us() - before;
     });
     const auto begin = Clock::now();
     Result<> all = Unit{};
@@ -124,9 +126,11 @@ Result<Outcome> offered(const std::vector<Conversation> &what, unsigned rate, do
                 break;
         o.packets += c.size();
     }
-    o.reached = flows / std::chrono::duration<double>(Clock::now() - begin).count();
+    const auto passed = [&] { return std::chrono::duration<double>(Clock::now() - begin).count(); };
+    o.reached = flows / passed();
     sent = true;
     worker.join();
+    o.worker_core = worker_us / 1e6 / passed();
     if (!all)
         return all.error();
     look((*offline)->flows().table(), o);
@@ -141,7 +145,8 @@ json json_of(const Outcome &o)
             {"packets", o.packets},
             {"known", o.known},
             {"copies_lost_of_flows", o.incomplete},
-            {"worker_us_per_flow", o.worker_us}};
+            {"worker_us_per_flow", o.worker_us},
+            {"worker_core_share", o.worker_core}};
 }
 
 Result<json> run(const Options &given)
@@ -162,14 +167,14 @@ Result<json> run(const Options &given)
                 static_cast<double>(alone->packets) / static_cast<double>(alone->flows),
                 alone->worker_us, 1e6 / alone->worker_us, share(alone->known, *alone));
     json out{{"alone", json_of(*alone)}, {"offered", json::array()}};
-    std::printf("%12s %12s %10s %22s\n", "OFFERED/S", "REACHED/S", "KNOWN",
-                "FLOWS WITH LOST COPIES");
+    std::printf("%12s %12s %10s %24s %16s\n", "OFFERED/S", "REACHED/S", "KNOWN",
+                "FLOWS WITH LOST COPIES", "WORKER'S CORE");
     for (const unsigned rate : given.rates) {
         auto o = offered(*what, rate, given.seconds);
         if (!o)
             return o.error();
-        std::printf("%12u %12.0f %8.1f %% %20.1f %%\n", rate, o->reached, share(o->known, *o),
-                    share(o->incomplete, *o));
+        std::printf("%12u %12.0f %8.1f %% %22.1f %% %14.0f %%\n", rate, o->reached,
+                    share(o->known, *o), share(o->incomplete, *o), 100 * o->worker_core);
         std::fflush(stdout);
         out["offered"].push_back(json_of(*o));
     }
