@@ -17,6 +17,7 @@
 #include "vnfs/elb/keys.hpp"
 #include "vnfs/elb/leftovers.hpp"
 #include "vnfs/elb/monitor/weights.hpp"
+#include "vnfs/elb/owners.hpp"
 #include "vnfs/elb/section.hpp"
 #include "vnfs/elb/slot_tables.hpp"
 
@@ -30,23 +31,19 @@ using Skeleton = bpf::Skeleton<elb_bpf>;
 using ServiceMap = bpf::Map<elb_service_key, elb_service>;
 using RangeMap = bpf::Map<elb_range_key, elb_service>;
 using NumberMap = bpf::Map<__u32, __u32>;
-using OwnerMap = bpf::Map<elb_service_key, elb_owner>;
-
-// How long a backend that has gone may answer what it was sent.
-constexpr std::chrono::minutes past_owner_time{5};
 
 class ElbFastPath : public FastPath, public HasWeights
 {
 public:
     ElbFastPath(Skeleton skel, BackendCounts counters, ServiceMap services, RangeMap ranges,
-                NumberMap many_ports, OwnerMap owners, SlotTables slots, NumberMap opening_time,
+                NumberMap many_ports, OwnerTable owners, SlotTables slots, NumberMap opening_time,
                 Connections connections, Leftovers leftovers, Clients clients)
         : skel_(std::move(skel)),
           counters_(counters),
           services_(services),
           ranges_(ranges),
           many_ports_(many_ports),
-          owner_map_(owners),
+          owners_(std::move(owners)),
           slots_(std::move(slots)),
           opening_time_(opening_time),
           connections_(std::move(connections)),
@@ -93,7 +90,7 @@ public:
     void tick() override
     {
         const auto now = std::chrono::steady_clock::now();
-        forget_owners(now);
+        owners_.forget(now);
         if (auto r = connections_.tick(now, timeouts_); !r)
             log_error("age the connections of elb: " + r.error().message());
         if (auto fewer = leftovers_.tick(in_force_, now); !fewer)
@@ -199,7 +196,7 @@ private:
         if (many)
             if (auto r = many_ports_.put(0, 1); !r)
                 return r;
-        if (auto r = bring_owners(wanted); !r)
+        if (auto r = owners_.bring(wanted); !r)
             return r;
         leftovers_.gone(in_force_, wanted, std::chrono::steady_clock::now());
         if (auto r = put_alone(alone_with(wanted)); !r)
@@ -228,7 +225,7 @@ private:
         in_force_ = wanted; // in that order
         if (auto r = put_alone(alone(in_force_, leftovers_)); !r)
             return r;
-        if (many || !past_owners_.empty()) // which may keep the client's port
+        if (many || owners_.has_past()) // which may keep the client's port
             return Unit{};
         return many_ports_.put(0, 0);
     }
@@ -252,35 +249,6 @@ private:
                 if (auto r = put_ports(s, indexes_.at(s.name())); !r)
                     return std::move(r).context("service " + s.name());
         return Unit{};
-    }
-
-    // Those of backends that go stay for a time, for what they have yet to answer.
-    Result<> bring_owners(const std::vector<Service> &wanted)
-    {
-        const Owners owners = owners_of(wanted);
-        for (const auto &[key, owner] : owners) {
-            past_owners_.erase(key);
-            if (auto r = owner_map_.put(key, owner); !r)
-                return r;
-        }
-        const auto now = std::chrono::steady_clock::now();
-        for (const auto &[key, owner] : std::exchange(owners_, owners))
-            if (!owners.contains(key))
-                past_owners_.emplace(key, now);
-        forget_owners(now);
-        return Unit{};
-    }
-
-    // Those that have gone long ago; or the first of too many.
-    void forget_owners(std::chrono::steady_clock::time_point now)
-    {
-        std::erase_if(past_owners_, [&](const auto &past) {
-            const bool gone =
-                now - past.second > past_owner_time || past_owners_.size() > ELB_MAX_BACKENDS;
-            if (gone)
-                owner_map_.erase(past.first);
-            return gone;
-        });
     }
 
     Result<> clear_new_counters(const std::vector<Service> &wanted)
@@ -383,7 +351,7 @@ private:
     ServiceMap services_;
     RangeMap ranges_;
     NumberMap many_ports_;
-    OwnerMap owner_map_;
+    OwnerTable owners_;
     SlotTables slots_;
     NumberMap opening_time_;
     BackendTimeouts timeouts_;
@@ -391,8 +359,6 @@ private:
     Leftovers leftovers_;
     Clients clients_;
     std::set<std::string> alone_; // services, by name
-    Owners owners_;               // what owner_map_ has, and of backends that have gone:
-    std::map<elb_service_key, std::chrono::steady_clock::time_point, KeyOrder> past_owners_;
     std::vector<Service> in_force_;
     std::map<std::string, __u32> indexes_; // of services in force, by name
     Hosts hosts_;
@@ -442,7 +408,7 @@ Result<std::unique_ptr<FastPath>> load(bpf::MapSet &maps, const json &section, c
     auto many_ports = NumberMap::bind(maps, "elb_many_ports");
     if (!many_ports)
         return many_ports.error();
-    auto owners = OwnerMap::bind(maps, "elb_owners");
+    auto owners = OwnerTable::bind(maps);
     if (!owners)
         return owners.error();
     auto connections_known = Connections::bind(maps);
@@ -461,8 +427,8 @@ Result<std::unique_ptr<FastPath>> load(bpf::MapSet &maps, const json &section, c
     if (!opening_time)
         return opening_time.error();
     auto fast_path = std::make_unique<ElbFastPath>(
-        *std::move(skel), *counters, *services, *ranges, *many_ports, *owners, *std::move(slots),
-        *opening_time, *std::move(connections_known), *std::move(leftovers),
+        *std::move(skel), *counters, *services, *ranges, *many_ports, *std::move(owners),
+        *std::move(slots), *opening_time, *std::move(connections_known), *std::move(leftovers),
         *std::move(clients));
     fast_path->adopt(running);
     if (auto r = fast_path->apply(section); !r)
