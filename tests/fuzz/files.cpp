@@ -1,11 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // Files of rules, of elements and of captured packets; the first byte says which.
-#include <sys/mman.h>
-#include <unistd.h>
-
 #include <algorithm>
 
-#include "base/fd.hpp"
+#include "fuzz/file.hpp"
 #include "fuzz/target.hpp"
 #include "vnfs/efw/pcap.hpp"
 #include "vnfs/efw/rule_file.hpp"
@@ -17,9 +14,8 @@ int LLVMFuzzerTestOneInput(const std::uint8_t *data, std::size_t size)
 {
     if (!size)
         return 0;
-    const Fd file(::memfd_create("fuzz", MFD_CLOEXEC));
-    REQUIRE(file && ::write(file.get(), data + 1, size - 1) == static_cast<ssize_t>(size - 1));
-    const std::string path = "/proc/self/fd/" + std::to_string(file.get());
+    const fuzz::File file(data + 1, size - 1);
+    const std::string path = file.path();
     switch (data[0] % 5) {
     case 0:
         if (const auto frames = efw::read_pcap(path))
