@@ -148,6 +148,7 @@ class EdpiTest(EdpiCase):
                 http = next(r for r in records if r.get("destination_port") == 80)
         self.assertEqual(http["application"], "HTTP")
         self.assertEqual(http["host"], "10.0.11.2")
+        self.assertIn(http["end"], ("idle", "closed"))  # though it was refused before
 
     def test_a_wrong_section_says_what_is_wrong(self):
         self.start()

@@ -137,6 +137,14 @@ const char *Flows::due(std::uint32_t slot, std::uint64_t now) const
     return now > since && now - since > timeouts_.active * second ? "active" : nullptr;
 }
 
+// The sink would not take it, or an evnfd died over it: then it need not have been due.
+const char *Flows::why_ending(std::uint32_t slot, std::uint64_t now) const
+{
+    const std::lock_guard lock(mutex_);
+    const char *why = due(slot, now);
+    return why && why != std::string_view("active") ? why : "restart";
+}
+
 void Flows::sweep(std::uint64_t now)
 {
     std::vector<Ending> ending;
@@ -147,8 +155,8 @@ void Flows::sweep(std::uint64_t now)
             table_.release(slot); // an evnfd died over it
             break;
         case EDPI_SPARE:
-        case EDPI_ENDING: // also what the sink would not take
-            ending.push_back({slot, "restart"});
+        case EDPI_ENDING:
+            ending.push_back({slot, why_ending(slot, now)});
             break;
         case EDPI_OPEN:
         case EDPI_CLASSIFIED:

@@ -84,6 +84,8 @@ private:
     void decide(std::vector<Inspector::Decided> decided);
     void conclude(std::uint32_t slot);
     [[nodiscard]] const char *due(std::uint32_t slot, std::uint64_t now_ns) const;
+    // Of one that was being ended already.
+    [[nodiscard]] const char *why_ending(std::uint32_t slot, std::uint64_t now_ns) const;
     void end(std::vector<Ending> ending);
     // False if the record could not be taken.
     bool tell(std::uint32_t slot, const std::string &why);
