@@ -98,6 +98,33 @@ static __always_inline __u16 *csum_field(struct frame_ctx *ctx, const struct pkt
     return NULL;
 }
 
+#define CSUM_UNREADABLE (~0ULL) /* no sum of CSUM_MAX_CHUNKS gets there */
+
+/* The sum of the bytes [off, off + len) of the frame, not folded. A global function,
+ * so that the verifier goes through it once; almost no packet needs it. */
+__noinline __u64 csum_bytes(struct frame_ctx *ctx, __u32 off, __u32 len)
+{
+    __u32 words[CSUM_CHUNK / 4];
+    __u32 sum = 0;
+
+    for (int i = 0; i < CSUM_MAX_CHUNKS && len >= CSUM_CHUNK; i++) {
+        if (frame_load(ctx, off, words, sizeof(words)))
+            return CSUM_UNREADABLE;
+        sum = bpf_csum_diff(NULL, 0, words, sizeof(words), sum);
+        off += CSUM_CHUNK;
+        len -= CSUM_CHUNK;
+    }
+    if (len >= CSUM_CHUNK)
+        return CSUM_UNREADABLE;
+    if (len == 0)
+        return sum;
+    __builtin_memset(words, 0, sizeof(words));
+    /* The mask says to the verifier that 1..63 bytes are left. */
+    if (frame_load(ctx, off, words, ((len - 1) & (CSUM_CHUNK - 1)) + 1))
+        return CSUM_UNREADABLE;
+    return bpf_csum_diff(NULL, 0, words, sizeof(words), sum);
+}
+
 #ifdef EVNF_TC
 
 /* The kernel knows whether a checksum is partial. */
@@ -116,33 +143,6 @@ static __always_inline void csum_rewrite(struct __sk_buff *ctx, struct pkt *p, _
 }
 
 #else
-
-#define CSUM_UNREADABLE (~0ULL) /* no sum of CSUM_MAX_CHUNKS gets there */
-
-/* The sum of the bytes [off, off + len) of the frame, not folded. A global function,
- * so that the verifier goes through it once; almost no packet needs it. */
-__noinline __u64 csum_bytes(struct frame_ctx *ctx, __u32 off, __u32 len)
-{
-    __u32 words[CSUM_CHUNK / 4];
-    __u32 sum = 0;
-
-    for (int i = 0; i < CSUM_MAX_CHUNKS && len >= CSUM_CHUNK; i++) {
-        if (bpf_xdp_load_bytes(ctx, off, words, sizeof(words)))
-            return CSUM_UNREADABLE;
-        sum = bpf_csum_diff(NULL, 0, words, sizeof(words), sum);
-        off += CSUM_CHUNK;
-        len -= CSUM_CHUNK;
-    }
-    if (len >= CSUM_CHUNK)
-        return CSUM_UNREADABLE;
-    if (len == 0)
-        return sum;
-    __builtin_memset(words, 0, sizeof(words));
-    /* The mask says to the verifier that 1..63 bytes are left. */
-    if (bpf_xdp_load_bytes(ctx, off, words, ((len - 1) & (CSUM_CHUNK - 1)) + 1))
-        return CSUM_UNREADABLE;
-    return bpf_csum_diff(NULL, 0, words, sizeof(words), sum);
-}
 
 /* Whether the checksum field is complete or partial; found once, kept in `p`.
  *

@@ -202,23 +202,42 @@ class ElbConnectionsTest(TalkCase):
     def pinned(self, version):
         return Path(f"{PIN_DIR}/{self.lab.name}/abi3/maps/elb/v{version}")
 
-    def test_upgrade_from_the_first_layout(self):
+    def map_entries(self, path):
+        return json.loads(self.lab.run(["bpftool", "-j", "map", "dump", "pinned", path]).stdout)
+
+    def first_layout(self, now, then):
+        """As evnfd 0.1 left it: least recently used connections, without time or state."""
+        self.lab.run(["bpftool", "map", "create", then / "elb_conns", "type", "lru_hash", "key",
+                      40, "value", 24, "entries", 131072, "name", "elb_conns"])
+        for entry in self.map_entries(now / "elb_conns"):
+            address_to_rewrite, state = entry["value"][:21], entry["value"][21:24]
+            self.lab.run(["bpftool", "map", "update", "pinned", then / "elb_conns", "key",
+                          *entry["key"], "value", *address_to_rewrite, *state])
+
+    def second_layout(self, now, then):
+        """Before source NAT, by a daemon that had run for long: the times are by its clock."""
+        later = 1_000_000
+        for name, kind, key, value, size in (("elb_conns", "hash", 40, 28, 262144),
+                                             ("elb_openings", "lru_hash", 40, 32, 65536),
+                                             ("elb_clock", "array", 4, 4, 1)):
+            self.lab.run(["bpftool", "map", "create", then / name, "type", kind, "key", key,
+                          "value", value, "entries", size, "name", name])
+            for entry in self.map_entries(now / name):
+                values = [int(byte, 16) for byte in entry["value"][:value]]
+                seconds = int.from_bytes(bytes(values[-4:]), "little") + later
+                values[-4:] = seconds.to_bytes(4, "little")
+                self.lab.run(["bpftool", "map", "update", "pinned", then / name, "key",
+                              *entry["key"], "value", *values])
+
+    def upgrade(self, version, lay_out):
         self.begin(weighed(1, 0))
         say = self.talker()
         self.assertEqual(say("open", "1-50", VIP, 7000), "50 server1")
         self.lab.kill_daemon()
-        # As evnfd 0.1 left it: least recently used connections, without time or state.
-        now, then = self.pinned(2), self.pinned(1)
-        entries = json.loads(self.lab.run(["bpftool", "-j", "map", "dump", "pinned",
-                                           now / "elb_conns"]).stdout)
-        self.assertEqual(len(entries), 100)
+        now, then = self.pinned(3), self.pinned(version)
+        self.assertEqual(len(self.map_entries(now / "elb_conns")), 100)
         then.mkdir()
-        self.lab.run(["bpftool", "map", "create", then / "elb_conns", "type", "lru_hash", "key",
-                      40, "value", 24, "entries", 131072, "name", "elb_conns"])
-        for entry in entries:
-            address_to_rewrite, state = entry["value"][:21], entry["value"][21:24]
-            self.lab.run(["bpftool", "map", "update", "pinned", then / "elb_conns", "key",
-                          *entry["key"], "value", *address_to_rewrite, *state])
+        lay_out(now, then)
         for pin in now.iterdir():
             pin.unlink()
         now.rmdir()
@@ -229,6 +248,19 @@ class ElbConnectionsTest(TalkCase):
         self.assertEqual(say("open", "51-60", VIP, 7000), "10 server2")
         self.lab.kill_daemon()
         self.lab.start_daemon()
+        self.assertEqual(say("ask", "1-50"), "50 server1")
+        return say
+
+    def test_upgrade_from_the_first_layout(self):
+        self.upgrade(1, self.first_layout)
+
+    def test_upgrade_from_the_second_layout(self):
+        say = self.upgrade(2, self.second_layout)
+        self.assertGreaterEqual(int.from_bytes(bytes(int(byte, 16) for byte in self.map_entries(
+            self.pinned(3) / "elb_clock")[0]["value"]), "little"), 1_000_000)
+        rows = self.lab.evnf_json("elb", "conn", "list")
+        self.assertEqual(len(rows), 60)
+        self.assertLess(max(row["silent_s"] for row in rows), 1000)
         self.assertEqual(say("ask", "1-50"), "50 server1")
 
 

@@ -142,6 +142,11 @@ def download(address, port, least, pause):
     print(size, got.hexdigest())
 
 
+def echo(address, port, size):
+    """The server that gave so many bytes back as they were."""
+    print(ask(connect(address, port), "x" * size))
+
+
 def query(address, port, sources, count):
     """Datagrams from many addresses and ports, each sent again until it is answered: how many
     were, and whether none had another's answer."""
@@ -266,6 +271,8 @@ def main():
         talk()
     elif what == "download":
         download(more[0], int(more[1]), int(more[2]), float(more[3]))
+    elif what == "echo":
+        echo(more[0], int(more[1]), int(more[2]))
     elif what == "query":
         query(more[0], int(more[1]), more[3:], int(more[2]))
     elif what == "named":

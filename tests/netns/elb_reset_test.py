@@ -52,31 +52,39 @@ class ElbResetTest(TalkCase):
         for vip, backends in ((VIP, [("10.0.11.2", 7001), ("10.0.12.2", 7001)]),
                               (VIP6, [("fd00:11::2", 7001), ("fd00:12::2", 7001)])):
             with self.subTest(vip):
-                if self.lab.daemon:
-                    self.lab.stop_daemon()
-                self.begin(service(vip, backends, f'health = {{ {CHECK}, on_down = "reset" }}'))
-                say = self.talker()
-                self.assertNotIn("failed", say("open", "1-40", vip, 7000))
-                ours = self.with_one(say, range(1, 41))
-                client, server = self.lab.client, self.lab.servers[0]
-                self.assertGreater(len(ours), 0)
-                self.assertEqual(self.open_now(server, 7001, vip), len(ours))
-                self.lab.end_nginx(self.lab.dir / "server1.pid")
-                # Nobody says anything, and yet both sides know.
-                self.wait_for(lambda: self.open_now(client, 7000, vip) == 40 - len(ours), 30)
-                self.wait_for(lambda: self.open_now(server, 7001, vip) == 0, 30)
-                self.assertEqual(len(self.lab.evnf_json("elb", "conn", "list", "--service",
-                                                         f"[{vip}]:7000" if ":" in vip else
-                                                         f"{vip}:7000")), 40 - len(ours))
-                self.assertIn(f'evnf_elb_ended_connections_total{{instance="elb"}} {len(ours)}\n',
-                              self.lab.run(["curl", "-s", "--unix-socket",
-                                            self.lab.dir / f"run/{self.lab.name}.sock",
-                                            "http://evnf/metrics"]).stdout)
-                for i in range(1, 41):
-                    answer = say("ask", i)
-                    self.assertIn("reset by peer" if i in ours else "1 server2", answer)
-                self.assertNotIn("server1", say("open", "41-60", vip, 7000))
-                self.lab.start_nginx(server)
+                self.one_is_down(vip, backends)
+
+    def test_a_backend_with_source_nat_that_is_down(self):
+        self.one_is_down(VIP, [("10.0.11.2", 7001), ("10.0.12.2", 7001)],
+                         'forward = "source_nat"\nsources = ["10.0.11.1"]\n')
+
+    def one_is_down(self, vip, backends, more=""):
+        if self.lab.daemon:
+            self.lab.stop_daemon()
+        self.begin(service(vip, backends,
+                           more + f'health = {{ {CHECK}, on_down = "reset" }}'))
+        say = self.talker()
+        self.assertNotIn("failed", say("open", "1-40", vip, 7000))
+        ours = self.with_one(say, range(1, 41))
+        client, server = self.lab.client, self.lab.servers[0]
+        self.assertGreater(len(ours), 0)
+        self.assertEqual(self.open_now(server, 7001, vip), len(ours))
+        self.lab.end_nginx(self.lab.dir / "server1.pid")
+        # Nobody says anything, and yet both sides know.
+        self.wait_for(lambda: self.open_now(client, 7000, vip) == 40 - len(ours), 30)
+        self.wait_for(lambda: self.open_now(server, 7001, vip) == 0, 30)
+        self.assertEqual(len(self.lab.evnf_json("elb", "conn", "list", "--service",
+                                                 f"[{vip}]:7000" if ":" in vip else
+                                                 f"{vip}:7000")), 40 - len(ours))
+        self.assertIn(f'evnf_elb_ended_connections_total{{instance="elb"}} {len(ours)}\n',
+                      self.lab.run(["curl", "-s", "--unix-socket",
+                                    self.lab.dir / f"run/{self.lab.name}.sock",
+                                    "http://evnf/metrics"]).stdout)
+        for i in range(1, 41):
+            answer = say("ask", i)
+            self.assertIn("reset by peer" if i in ours else "1 server2", answer)
+        self.assertNotIn("server1", say("open", "41-60", vip, 7000))
+        self.lab.start_nginx(server)
 
     def test_they_stay_unless_asked(self):
         self.begin(service(VIP, [("10.0.11.2", 7001), ("10.0.12.2", 7001)],

@@ -91,6 +91,12 @@ public:
         c.port = htons(static_cast<std::uint16_t>(1 + roll(random, 60000)));
         c.backend = static_cast<__u16>(roll(random, 100));
         c.rewrite = static_cast<__u8>(roll(random, 2) ? ELB_TO_BACKEND : ELB_TO_CLIENT);
+        if (roll(random, 4) == 0) {
+            c.forward = ELB_SOURCE_NAT;
+            c.far.addr = c.addr;
+            c.far.addr.w[3] ^= htonl(roll(random, 250));
+            c.far.port = htons(static_cast<std::uint16_t>(1 + roll(random, 60000)));
+        }
         return c;
     }
 
@@ -104,6 +110,10 @@ public:
         if (c) {
             (c->rewrite == ELB_TO_BACKEND ? wanted.daddr : wanted.saddr) = c->addr;
             (c->rewrite == ELB_TO_BACKEND ? wanted.dport : wanted.sport) = c->port;
+            if (c->forward == ELB_SOURCE_NAT) {
+                (c->rewrite == ELB_TO_BACKEND ? wanted.saddr : wanted.daddr) = c->far.addr;
+                (c->rewrite == ELB_TO_BACKEND ? wanted.sport : wanted.dport) = c->far.port;
+            }
         }
         REQUIRE(std::memcmp(&is, &wanted, sizeof is) == 0);
     }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// elb against the kernel's own DNAT: the same frames through veths, nft's dnat and the
+// elb against the kernel's own NAT: the same frames through veths, nft's dnat and snat and the
 // kernel's forwarding, and through elb's program; what comes out must be the same.
 //
 // What is not compared, because it is not what elb does: the Ethernet header and the padding
@@ -37,6 +37,7 @@ namespace
 constexpr unsigned flows = 1000;
 constexpr unsigned tcp_port = 8080, udp_port = 5353;
 const std::string server = "10.0.2.11", server6 = "2001:db8:2::11";
+const std::string source = "10.0.2.1", source6 = "2001:db8:2::1"; // of source NAT
 
 void sh(const std::string &command)
 {
@@ -49,7 +50,7 @@ void sh(const std::string &command)
 class KernelNat
 {
 public:
-    KernelNat()
+    explicit KernelNat(bool source_nat)
     {
         REQUIRE(::unshare(CLONE_NEWNET) == 0);
         sh("sysctl -qw net.ipv6.conf.default.accept_ra=0 net.ipv6.conf.default.addr_gen_mode=1 "
@@ -80,7 +81,12 @@ public:
                   << ip << " daddr " << (six ? vip6 : vip) << " tcp dport 80 dnat to " << to
                   << tcp_port << "\n"
                   << ip << " daddr " << (six ? vip6 : vip) << " udp dport 80 dnat to " << to
-                  << udp_port << "\n}; }\n";
+                  << udp_port << "\n};\n";
+            if (source_nat)
+                rules << "chain post { type nat hook postrouting priority 100; oifname server "
+                         "meta l4proto { tcp, udp } snat to "
+                      << (six ? "[" + source6 + "]" : source) << ":1024-32767; };\n";
+            rules << "}\n";
         }
         rules.close();
         sh("nft -f " + path);
@@ -168,9 +174,11 @@ Bytes forwarded(const Bytes &frame, const Layout &at)
     return out;
 }
 
+template <bool source_nat>
 class Oracle : public Connected
 {
 public:
+    void compare_flows();
     // Sends a frame both ways: what came out of elb must be what the kernel made of it.
     void compare(const Frame &f, bool from_client)
     {
@@ -189,18 +197,23 @@ public:
         ++compared;
     }
 
-    KernelNat kernel;
+    KernelNat kernel{source_nat};
     unsigned compared = 0;
 };
 
-} // namespace
-
-TEST_CASE_METHOD(Oracle, "elb makes of a packet what netfilter's DNAT makes of it")
+template <bool source_nat>
+void Oracle<source_nat>::compare_flows()
 {
-    configure({service(vip, 80, "tcp", {backend(server, tcp_port)}),
-               service(vip, 80, "udp", {backend(server, udp_port)}),
-               service(vip6, 80, "tcp", {backend(server6, tcp_port)}),
-               service(vip6, 80, "udp", {backend(server6, udp_port)})});
+    std::vector<json> services{service(vip, 80, "tcp", {backend(server, tcp_port)}),
+                               service(vip, 80, "udp", {backend(server, udp_port)}),
+                               service(vip6, 80, "tcp", {backend(server6, tcp_port)}),
+                               service(vip6, 80, "udp", {backend(server6, udp_port)})};
+    if (source_nat)
+        for (auto &s : services) {
+            s["forward"] = "source_nat";
+            s["sources"] = {s["address"] == vip ? source : source6};
+        }
+    configure(services);
     Random random(17);
     const auto vary = [&](Frame &f) {
         const bool six = f.src.find(':') != std::string::npos;
@@ -238,6 +251,9 @@ TEST_CASE_METHOD(Oracle, "elb makes of a packet what netfilter's DNAT makes of i
                                  : "198.51.100." + std::to_string(1 + roll(random, 254)),
                              1024 + flow, tcp ? IPPROTO_TCP : IPPROTO_UDP);
         Frame back = answer_to(there, at, port, syn | ack);
+        // Both leave the port as it is: it is in the range, and no other flow has it.
+        if (source_nat)
+            back.dst = six ? source6 : source;
         vary(there);
         vary(back);
         compare(there, true);
@@ -258,7 +274,9 @@ TEST_CASE_METHOD(Oracle, "elb makes of a packet what netfilter's DNAT makes of i
             if (from_client) { // as the backend's packet was seen there
                 about.src = there.dst;
                 about.sport = 80;
+                about.dst = there.src;
             } else {
+                about.src = back.dst;
                 about.dst = at;
                 about.dport = static_cast<std::uint16_t>(port);
             }
@@ -280,7 +298,19 @@ TEST_CASE_METHOD(Oracle, "elb makes of a packet what netfilter's DNAT makes of i
     CHECK(compared == flows * 14);
 }
 
-TEST_CASE_METHOD(Oracle, "elb makes of fragments what netfilter makes of them")
+} // namespace
+
+TEST_CASE_METHOD(Oracle<false>, "elb makes of a packet what netfilter's DNAT makes of it")
+{
+    compare_flows();
+}
+
+TEST_CASE_METHOD(Oracle<true>, "with source NAT it makes of it what netfilter's DNAT and SNAT make")
+{
+    compare_flows();
+}
+
+TEST_CASE_METHOD(Oracle<false>, "elb makes of fragments what netfilter makes of them")
 {
     configure({service(vip, 80, "tcp", {backend(server, tcp_port)}),
                service(vip, 80, "udp", {backend(server, udp_port)}),
@@ -337,7 +367,7 @@ TEST_CASE_METHOD(Oracle, "elb makes of fragments what netfilter makes of them")
     CHECK(same > 800);
 }
 
-TEST_CASE_METHOD(Oracle, "elb keeps a port as netfilter's DNAT of a range does")
+TEST_CASE_METHOD(Oracle<false>, "elb keeps a port as netfilter's DNAT of a range does")
 {
     std::vector<json> services;
     for (const auto *protocol : {"tcp", "udp"})

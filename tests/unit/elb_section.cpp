@@ -352,3 +352,95 @@ TEST_CASE("settings change key by key at each level")
     CHECK(set({{"service", 7}}).error().where == "/service");
     CHECK_FALSE(set(7));
 }
+
+TEST_CASE("source NAT needs sources that can be such")
+{
+    json j = section({backend("10.0.0.1")});
+    json &service = j["service"][0];
+    service["forward"] = "source_nat";
+    const auto with = [&](const json &sources, const json &ports = nullptr) {
+        service["sources"] = sources;
+        if (ports.is_null())
+            service.erase("source_ports");
+        else
+            service["source_ports"] = ports;
+        return refusal(j);
+    };
+    CHECK(with({"10.0.0.5", "10.0.0.6"}) == "accepted");
+    CHECK(with({"10.0.0.5"}, "2000-2000") == "accepted");
+    CHECK(with({"10.0.0.5"}, "2000") == "accepted");
+    const json checked = *check_section(j, nullptr);
+    CHECK(*check_section(checked, checked) == checked);
+    CHECK(services_of(checked)[0].forwarding.how == ELB_SOURCE_NAT);
+    CHECK(services_of(checked)[0].forwarding.last_port == 2000);
+    for (const std::string ports : {"2000-1999", "1023-2000", "1024-65536", "x", "", "2000-"})
+        CHECK(with({"10.0.0.5"}, ports) ==
+              "/service/0/source_ports: '" + ports +
+                  "' are no source_ports: FIRST-LAST, from 1024 to 65535");
+    CHECK(with(json::array()) == "/service/0/sources: sources are 1 to 8 addresses");
+    CHECK(with({"2001:db8::1"}) == "/service/0/sources/0: source 2001:db8::1 and service "
+                                   "192.0.2.10 are not of one IP version");
+    CHECK(with({"10.0.0.5", "10.0.0.5"}) == "/service/0/sources/1: source 10.0.0.5 stands twice");
+    CHECK(with({"192.0.2.10"}).starts_with("/service/0/sources/0: source 192.0.2.10 is the "));
+    CHECK(with({"10.0.0"}).starts_with("/service/0/sources/0: "));
+    service["forward"] = "nat";
+    CHECK(with({"10.0.0.5"}) ==
+          "/service/0/sources: sources are of forward = \"source_nat\" or \"tunnel\"");
+    service["forward"] = "nta";
+    CHECK(refusal(j) == "/service/0/forward: 'nta' is not a forward: nat, source_nat or tunnel");
+    const json plain = *check_section(section({backend("10.0.0.1")}), nullptr);
+    CHECK(diff_sections(plain, checked) ==
+          std::vector<std::string>{R"(+ elb service tcp 192.0.2.10:80 forward "source_nat")",
+                                   R"(+ elb service tcp 192.0.2.10:80 sources ["10.0.0.5"])",
+                                   R"(+ elb service tcp 192.0.2.10:80 source_ports "2000")"});
+}
+
+TEST_CASE("a tunnel leaves ports as they are")
+{
+    json j = section({backend("10.0.0.1")});
+    json &service = j["service"][0];
+    service["forward"] = "tunnel";
+    CHECK(refusal(j) == "/service/0/sources: sources are 1 to 8 addresses");
+    service["sources"] = {"10.0.0.5"};
+    CHECK(refusal(j) == "accepted");
+    service["backends"][0]["port"] = 8080;
+    CHECK(refusal(j) ==
+          "/service/0/backends/0/port: backend 10.0.0.1:8080 gets the packets to tcp 192.0.2.10:80 "
+          "as "
+          "they are, in a tunnel: leave its port out, or write forward = \"nat\" for the service");
+    service["port"] = "80-90"; // not that either, of many
+    service["backends"][0]["port"] = 80;
+    CHECK(refusal(j).starts_with("/service/0/backends/0/port: backend 10.0.0.1:80 gets"));
+    service["backends"][0].erase("port");
+    CHECK(refusal(j) == "accepted");
+    service["port"] = 80;
+    service["backends"][0]["port"] = 80;
+    service["source_ports"] = "2000-3000";
+    CHECK(refusal(j) == "/service/0/source_ports: source_ports are of forward = \"source_nat\"");
+}
+
+TEST_CASE("answers to a source do not look like packets to a service")
+{
+    json nat = section({backend("10.0.0.1")})["service"][0], other = nat;
+    nat["forward"] = "source_nat";
+    nat["sources"] = {"10.0.0.5", "10.0.0.6"};
+    nat["source_ports"] = "2000-2999";
+    other["address"] = "10.0.0.6";
+    const auto with = [&](const json &port, const std::string &protocol = "tcp") {
+        other["port"] = port;
+        other["protocol"] = protocol;
+        const std::string one = refusal({{"service", {nat, other}}});
+        CHECK((one == "accepted") == (refusal({{"service", {other, nat}}}) == "accepted"));
+        return one;
+    };
+    CHECK(with(80) == "accepted");
+    CHECK(with(2000, "udp") == "accepted");
+    CHECK(with("80,1000-1999,3000") == "accepted");
+    CHECK(with(2000) == "/service/0/sources: source 10.0.0.6 has ports of service tcp "
+                        "10.0.0.6:2000 among its source_ports, 2000-2999: give another source, or "
+                        "other source_ports");
+    CHECK(with("80,2999-3000").starts_with("/service/0/sources: source 10.0.0.6 has"));
+    CHECK(with("all").starts_with("/service/0/sources: source 10.0.0.6 has"));
+    nat["protocol"] = "sctp";
+    CHECK(refusal({{"service", {nat}}}).starts_with("/service/0/forward: SCTP's checksum covers"));
+}

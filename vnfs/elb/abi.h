@@ -13,6 +13,8 @@
 #define ELB_FEW_BACKENDS 64
 #define ELB_CHOICE_TRIES 4      /* slots looked at for a second backend */
 #define ELB_TRIES 4             /* slots tried for a new connection whose way back is taken */
+#define ELB_MAX_SOURCES 8       /* addresses of a service's source NAT */
+#define ELB_SOURCE_TRIES 32     /* ports tried for a new connection with source NAT */
 #define ELB_MAX_FRAGMENTS 16384 /* fragmented datagrams under way */
 
 /* A virtual service; with port and proto zero, a host that elb must know of. */
@@ -43,6 +45,21 @@ struct elb_range_key {
 #define ELB_RANGE_FIXED 144
 ABI_KEY(struct elb_range_key, 24);
 
+/* How a service's packets get to its backends. */
+enum elb_forward {
+    ELB_NAT,        /* the destination is rewritten */
+    ELB_SOURCE_NAT, /* the source too: the backend answers an address of ours */
+    ELB_TUNNEL,     /* the packet as it is, in another: the backend answers the client */
+};
+
+/* By a service's index: the sources that its backends see. */
+struct elb_sources {
+    __u32 count;
+    __u16 first_port, last_port; /* of ELB_SOURCE_NAT */
+    struct ip_addr addr[ELB_MAX_SOURCES];
+};
+ABI_VALUE(struct elb_sources, 136);
+
 /* One entry of a slot table: who gets the new connections that hash to it. The
  * share of a backend is the share of its slots. */
 struct elb_slot {
@@ -51,7 +68,7 @@ struct elb_slot {
     __u16 backend; /* index into elb_backend_counters */
     __u16 weight;  /* of the backend, the heaviest of the service having 65535 */
     __u8 choice;   /* ELB_CHOOSE_*, of the service; zero: by the slots alone */
-    __u8 pad;
+    __u8 forward;  /* enum elb_forward, of the service */
 };
 ABI_VALUE(struct elb_slot, 24);
 
@@ -105,6 +122,15 @@ enum elb_rewrite {
 #define ELB_SEEN_FIN 1
 #define ELB_SEEN_RST 2
 
+/* With ELB_SOURCE_NAT: what is written as the other end than the one that DNAT writes. With
+ * ELB_TUNNEL: the address that the tunnel's packets come from. */
+struct elb_end {
+    struct ip_addr addr;
+    __be16 port;
+    __u8 pad[2];
+};
+ABI_VALUE(struct elb_end, 20);
+
 /* A connection that both sides have spoken on is two entries, each keyed by struct
  * flow_key as packets of that direction arrive, each complete in itself: a packet needs
  * one lookup. Nothing but time, its end or an operator removes them. */
@@ -114,12 +140,15 @@ struct elb_conn {
     __u16 backend; /* index into elb_backend_counters */
     __u8 rewrite;  /* enum elb_rewrite */
     __u8 flags;    /* ELB_SEEN_* */
-    __u8 pad[2];
+    __u8 forward;  /* enum elb_forward */
+    __u8 pad;
     __u32 seen; /* elb_clock at the last packet */
+    /* Last: most packets do not ask for it. */
+    struct elb_end far;
 };
-ABI_VALUE(struct elb_conn, 28);
+ABI_VALUE(struct elb_conn, 48);
 
-/* What a CPU remembers of a flow: its entry in elb_conns, see lines.h. */
+/* What a CPU remembers of a flow: its entry in elb_conns, which is of ELB_NAT; see lines.h. */
 struct elb_line {
     struct ip_addr saddr; /* of the flow */
     struct ip_addr daddr;
@@ -136,26 +165,28 @@ struct elb_line {
 };
 ABI_VALUE(struct elb_line, 64);
 
-/* One that is opening: by the client's direction. Of a backend of several services also by
- * the backend's, with the service as addr and port. The oldest make room for new ones. */
+/* One that is opening: by the client's direction. Of a backend of several services, and with
+ * source NAT, also by the backend's, with the service as addr and port. The oldest make room
+ * for new ones. */
 struct elb_opening {
     struct ip_addr addr;
     __be16 port;
     __u16 backend;
-    __u8 flags;    /* ELB_SEEN_* */
-    __u8 answered; /* the backend has; 2: by a SYN or INIT ACK, see `expected` */
-    __u8 rewrite;  /* enum elb_rewrite */
-    __u8 pad;
+    __u8 flags;      /* ELB_SEEN_* */
+    __u8 answered;   /* the backend has; 2: by a SYN or INIT ACK, see `expected` */
+    __u8 rewrite;    /* enum elb_rewrite */
+    __u8 forward;    /* enum elb_forward */
     __be32 expected; /* acknowledgment number or tag of a client that has seen it */
     __u32 seen;      /* elb_clock when it was made, then at the backend's last answer */
+    struct elb_end far;
 };
-ABI_VALUE(struct elb_opening, 32);
+ABI_VALUE(struct elb_opening, 52);
 
 /* By a backend's key, with port zero if it keeps the client's: whose answers its packets are. */
 struct elb_owner {
     struct ip_addr addr;
     __be16 port;  /* zero: one of several, see `shared`, or the backend's */
-    __u16 shared; /* several services or ports have it: see struct elb_opening */
+    __u16 shared; /* its openings may have an entry for its direction too */
 };
 ABI_VALUE(struct elb_owner, 20);
 
@@ -172,11 +203,12 @@ ABI_KEY(struct elb_fragment_key, 40);
 
 /* What became of the first: the addresses that it has now, and the stage's reason. */
 struct elb_fragment {
-    struct ip_addr saddr;
+    struct ip_addr saddr; /* with ELB_TUNNEL: of the packet around it */
     struct ip_addr daddr;
     __u32 seen; /* elb_clock */
     __u16 backend;
-    __u16 reason;
+    __u8 reason;
+    __u8 forward; /* enum elb_forward */
 };
 ABI_VALUE(struct elb_fragment, 40);
 
@@ -211,7 +243,10 @@ ABI_VALUE(struct elb_backend_choices, 16);
     X(ELB_DROP_TABLE_FULL, VNF_REASON(VERDICT_DROP, 0), "table_full", "the connection table took no new entry") \
     X(ELB_DROP_WAY_BACK, VNF_REASON(VERDICT_DROP, 1), "way_back_taken", "another connection of this client has the same way back from every backend tried") \
     X(ELB_DROP_FRAGMENT, VNF_REASON(VERDICT_DROP, 2), "fragment", "a fragment that came before the first of its datagram, or without the whole header") \
-    X(ELB_SLOW_NO_BACKEND, VNF_REASON(VERDICT_SLOW, 0), "no_backend", "the service has no backend with a weight: the kernel answers")
+    X(ELB_DROP_SOURCES, VNF_REASON(VERDICT_DROP, 3), "sources_taken", "living connections have all ports tried of the service's sources") \
+    X(ELB_DROP_TOO_BIG, VNF_REASON(VERDICT_DROP, 4), "too_big", "too big for the tunnel to the backend, and no answer could be made of it") \
+    X(ELB_SLOW_NO_BACKEND, VNF_REASON(VERDICT_SLOW, 0), "no_backend", "the service has no backend with a weight: the kernel answers") \
+    X(ELB_SLOW_TTL, VNF_REASON(VERDICT_SLOW, 1), "ttl", "TTL or hop limit is used up before the tunnel: the kernel answers")
 /* clang-format on */
 
 enum elb_reason { ELB_REASONS(CHAIN_REASON_ENUM) };

@@ -12,11 +12,9 @@
 #include "vnfs/elb/rewrite.h"
 #include "vnfs/elb/slot.h"
 
-/* No reason: see place_alone(). */
-#define ELB_KNOWN CHAIN_MAX_REASONS
-
 /* Places a connection that opens: NEXT and the target, why not, or ELB_KNOWN: it has an entry
- * that leads elsewhere, or may have one while no slot leads anywhere. */
+ * that leads elsewhere, or may have one while no slot leads anywhere, or the service is not alone
+ * any more. */
 __noinline __u32 place_alone(__u32 service, struct elb_target *t)
 {
     struct elb_opening opening = {.rewrite = ELB_TO_BACKEND, .seen = elb_now()};
@@ -30,12 +28,13 @@ __noinline __u32 place_alone(__u32 service, struct elb_target *t)
     if (!t)
         return ELB_KNOWN;
     slot = slot_at(service, flow_hash(&p->flow));
-    if (!slot)
+    if (!slot || slot->forward != ELB_NAT)
         return ELB_KNOWN;
     opening.addr = t->addr = slot->addr;
     opening.port = t->port = slot->port ? slot->port : p->flow.dport;
     opening.backend = t->backend = slot->backend;
     t->rewrite = ELB_TO_BACKEND;
+    t->forward = ELB_NAT;
     error = bpf_map_update_elem(&elb_openings, &p->flow, &opening, BPF_NOEXIST);
     if (error == -EEXIST) {
         known = bpf_map_lookup_elem(&elb_openings, &p->flow);

@@ -19,6 +19,7 @@ using cli::json;
 constexpr const char *examples =
     "Examples:\n"
     "  evnf elb service add tcp 192.0.2.10:80\n"
+    "  evnf elb service add tcp 192.0.2.10:443 --forward source_nat --source 10.0.2.1\n"
     "  evnf elb backend add tcp 192.0.2.10:80 10.0.2.11:8080 weight 2\n"
     "  evnf elb service add udp 192.0.2.10:8000-8999\n"
     "  evnf elb backend add udp 192.0.2.10:8000-8999 10.0.2.11   # the port is kept\n"
@@ -44,9 +45,15 @@ void service_add(Context &context, const Words &w)
     auto e = check_service(w);
     if (!e)
         return context.fail(e.error());
-    auto reply = context.call(
-        "POST", "/v1/elb/services",
-        {{"address", e->first.text()}, {"port", e->second.to_json()}, {"protocol", w.protocol}});
+    json body{
+        {"address", e->first.text()}, {"port", e->second.to_json()}, {"protocol", w.protocol}};
+    if (!w.forward.empty())
+        body["forward"] = w.forward;
+    if (!w.sources.empty())
+        body["sources"] = w.sources;
+    if (!w.source_ports.empty())
+        body["source_ports"] = w.source_ports;
+    auto reply = context.call("POST", "/v1/elb/services", body);
     if (!reply)
         return context.fail(reply.error());
     context.print(
@@ -120,8 +127,8 @@ void backend_del(Context &context, const Words &w)
 
 using Verb = void (*)(Context &, const Words &);
 
-void add_verb(CLI::App *parent, Context &context, const char *name, const char *help, bool backend,
-              bool weight, Verb run)
+std::shared_ptr<Words> add_verb(CLI::App *parent, Context &context, const char *name,
+                                const char *help, bool backend, bool weight, Verb run)
 {
     auto *verb = parent->add_subcommand(name, help);
     auto words = add_words(verb, backend);
@@ -130,13 +137,23 @@ void add_verb(CLI::App *parent, Context &context, const char *name, const char *
         verb->add_option("N", words->weight, "0 to 1000; shares of new connections go by it");
     }
     verb->callback([&context, words, run] { run(context, *words); });
+    return words;
+}
+
+void add_forwarding(CLI::App *verb, Words &words)
+{
+    verb->add_option("--forward", words.forward,
+                     "How packets get to the backends: nat, source_nat or tunnel");
+    verb->add_option("--source", words.sources, "An address that backends see; up to eight");
+    verb->add_option("--source-ports", words.source_ports, "FIRST-LAST, of source NAT");
 }
 
 void add_verbs(CLI::App &app, Context &context)
 {
     auto *elb = app.add_subcommand("elb", "The load balancer")->require_subcommand(1);
     auto *service = elb->add_subcommand("service", "Its services")->require_subcommand(1);
-    add_verb(service, context, "add", "Add a service", false, false, service_add);
+    auto words = add_verb(service, context, "add", "Add a service", false, false, service_add);
+    add_forwarding(service->get_subcommand("add"), *words);
     add_verb(service, context, "del", "Remove a service", false, false, service_del);
     add_service_set_verb(service, context);
     auto *backend =

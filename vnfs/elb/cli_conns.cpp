@@ -58,10 +58,10 @@ void list(Context &context, const Wanted &wanted)
         return context.fail(connections.error());
     context.print(*connections, [](const json &rows) {
         std::vector<std::vector<std::string>> out{
-            {"PROTOCOL", "CLIENT", "SERVICE", "BACKEND", "STATE", "SILENT"}};
+            {"PROTOCOL", "CLIENT", "SERVICE", "SOURCE", "BACKEND", "STATE", "SILENT"}};
         for (const auto &r : rows)
-            out.push_back({r["protocol"], r["client"], r["service"], r["backend"], r["state"],
-                           r["silent_s"].dump() + " s"});
+            out.push_back({r["protocol"], r["client"], r["service"], r.value("source", ""),
+                           r["backend"], r["state"], r["silent_s"].dump() + " s"});
         return cli::table(out);
     });
 }

@@ -85,8 +85,8 @@ bool takes_part(const json &backend)
 
 std::string services_text(const json &section)
 {
-    Rows rows{
-        {"SERVICE", "BACKENDS", "SERVING", "CONNECTIONS", "ACTIVE", "TO-BYTES", "FROM-BYTES"}};
+    Rows rows{{"SERVICE", "FORWARD", "BACKENDS", "SERVING", "CONNECTIONS", "ACTIVE", "TO-BYTES",
+               "FROM-BYTES"}};
     for (const auto &s : section["service"]) {
         Counts total;
         unsigned serving = 0;
@@ -94,10 +94,10 @@ std::string services_text(const json &section)
             total.add(b);
             serving += takes_part(b);
         }
-        rows.push_back({service_text(s), std::to_string(s["backends"].size()),
-                        std::to_string(serving), std::to_string(total.connections),
-                        std::to_string(total.active), std::to_string(total.to_bytes),
-                        std::to_string(total.from_bytes)});
+        rows.push_back({service_text(s), s.value("forward", "nat"),
+                        std::to_string(s["backends"].size()), std::to_string(serving),
+                        std::to_string(total.connections), std::to_string(total.active),
+                        std::to_string(total.to_bytes), std::to_string(total.from_bytes)});
     }
     return cli::table(rows);
 }

@@ -14,6 +14,8 @@ namespace evnf::elb
 
 // What a verb's words name, read before anything is sent.
 struct Words {
+    std::string forward, source_ports; // of a new service
+    std::vector<std::string> sources;
     std::string protocol;
     std::string service;
     std::string backend;

@@ -12,6 +12,7 @@
  * which is the same backend unless the slots have changed.
  */
 #pragma once
+#include <linux/errno.h>
 #include <linux/in.h>
 #include <linux/tcp.h>
 
@@ -20,6 +21,14 @@
 #include "vnfs/elb/abi.h"
 #include "vnfs/elb/active.h"
 #include "vnfs/elb/sctp.h"
+
+/* By elb_service.index; nothing in it where no slot asks for it. */
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(max_entries, ELB_MAX_SERVICES);
+    __type(key, __u32);
+    __type(value, struct elb_sources);
+} elb_sources SEC(".maps");
 
 /* Preallocated; the daemon sets its size and removes what has had its time. */
 struct {
@@ -101,17 +110,40 @@ static __always_inline const struct elb_owner *owner_of(const struct ip_addr *ad
     return bpf_map_lookup_elem(&elb_owners, &key);
 }
 
+/* Where a packet goes, or comes from in the client's eyes. */
+struct elb_target {
+    struct ip_addr addr;
+    __be16 port;
+    __u16 backend;
+    __u8 rewrite; /* enum elb_rewrite */
+    __u8 forward; /* enum elb_forward */
+    __u8 pad[2];
+};
+
+/* In place of a reason: the packet goes to its target. Who says so leaves its stack first. */
+#define ELB_FORWARD CHAIN_MAX_REASONS
+/* Likewise: the packet goes on as usual. */
+#define ELB_AS_WHOLE (CHAIN_MAX_REASONS + 1)
+/* Likewise: see place_alone(). */
+#define ELB_KNOWN (CHAIN_MAX_REASONS + 2)
+
 /* What few packets need, and the stack has no room for. Linux 6.1 also takes no memory that
  * came as an argument for a map's key. */
 struct elb_scratch {
     struct flow_key own; /* conn_is_over(): its argument, and the other direction's */
     struct flow_key other;
     struct flow_key back;       /* place(): the way back of what is placed */
-    struct flow_key client;     /* whose that is already */
+    struct flow_key client;     /* whose that is already, or whose packet is answered */
     struct elb_opening opening; /* what is made of it */
     struct elb_range_key range; /* service_of_range() */
     struct elb_client_key key;  /* choose(): the client */
     struct elb_slot chosen;     /* what it gives */
+    struct elb_conn conn;       /* conn_establish(): what is made */
+    struct elb_target target;   /* forward_to(): where the packet goes */
+    struct elb_end far;         /* of a target that is not of ELB_NAT */
+    __u32 since;                /* way_of(): when the way back was last used */
+    __u32 limit;                /* tunnel_takes() */
+    __u32 best, oldest;         /* way_find(): the try that found the way longest unused */
 };
 
 struct {
@@ -143,15 +175,16 @@ static __always_inline __u32 elb_now(void)
     return clock ? *clock : 0;
 }
 
-/* The flow of the answers to `f`. */
-static __always_inline struct flow_key flow_back(const struct flow_key *f)
+/* Makes of `back` the flow of the answers to `f`. Two pieces of memory: no stack between. */
+static __always_inline void flow_back(const struct flow_key *f, struct flow_key *back)
 {
-    return (struct flow_key){.saddr = f->daddr,
-                             .daddr = f->saddr,
-                             .sport = f->dport,
-                             .dport = f->sport,
-                             .proto = f->proto,
-                             .family = f->family};
+    back->saddr = f->daddr;
+    back->daddr = f->saddr;
+    back->sport = f->dport;
+    back->dport = f->sport;
+    back->proto = f->proto;
+    back->family = f->family;
+    back->pad[0] = back->pad[1] = 0;
 }
 
 /* Whether a packet with these signs (signs_of()) opens a connection. */
@@ -172,19 +205,33 @@ static __always_inline bool has_handshake(const struct pkt *p)
 }
 
 /* The key of the entry for the other direction. */
-static __always_inline struct flow_key conn_back(const struct flow_key *key,
-                                                 const struct elb_conn *c)
+static __always_inline void conn_back(const struct flow_key *key, const struct elb_conn *c,
+                                      struct flow_key *back)
 {
-    struct flow_key back = flow_back(key);
+    bool source_nat = c->forward == ELB_SOURCE_NAT;
 
+    flow_back(key, back);
     if (c->rewrite == ELB_TO_BACKEND) {
-        back.saddr = c->addr;
-        back.sport = c->port;
+        back->saddr = c->addr;
+        back->sport = c->port;
+        if (source_nat) {
+            back->daddr = c->far.addr;
+            back->dport = c->far.port;
+        }
     } else {
-        back.daddr = c->addr;
-        back.dport = c->port;
+        back->daddr = c->addr;
+        back->dport = c->port;
+        if (source_nat) {
+            back->saddr = c->far.addr;
+            back->sport = c->far.port;
+        }
     }
-    return back;
+}
+
+/* Whether neither side of a connection will say anything more, by what each has sent. */
+static __always_inline bool ended_whole(__u8 flags, __u8 others)
+{
+    return (flags & others & ELB_SEEN_FIN) || ((flags | others) & ELB_SEEN_RST);
 }
 
 /* What a side has said of its end is no more what it was: also counts that its backend has the
@@ -202,7 +249,7 @@ __noinline int conn_turns(struct elb_conn *c, __u8 flags)
     if (!p)
         return 0;
     s->own = p->flow;
-    s->other = conn_back(&s->own, c);
+    conn_back(&s->own, c, &s->other);
     other = bpf_map_lookup_elem(&elb_conns, &s->other);
     others = other ? other->flags : 0;
     was = !(c->flags | others);
@@ -242,17 +289,39 @@ __noinline int conn_is_over(struct flow_key *key, bool whole)
     c = bpf_map_lookup_elem(&elb_conns, &s->own);
     if (!c)
         return 0;
-    s->other = conn_back(&s->own, c);
+    conn_back(&s->own, c, &s->other);
     other = bpf_map_lookup_elem(&elb_conns, &s->other);
     flags = c->flags;
     others = other ? other->flags : 0;
-    if (whole ? !(flags & others & ELB_SEEN_FIN) && !((flags | others) & ELB_SEEN_RST)
-              : !(flags | others))
+    if (whole ? !ended_whole(flags, others) : !(flags | others))
         return 0;
     bpf_map_delete_elem(&elb_conns, &s->other);
     bpf_map_delete_elem(&elb_conns, &s->own);
     elb_epoch_next();
     return 1;
+}
+
+/* Writes into `client` the client's flow whose answers have the key `back`, by the entry there. */
+#define client_of(client, back, entry)                                                             \
+    do {                                                                                           \
+        flow_back(back, client);                                                                   \
+        (client)->daddr = (entry)->addr;                                                           \
+        (client)->dport = (entry)->port;                                                           \
+        if ((entry)->forward == ELB_SOURCE_NAT) {                                                  \
+            (client)->saddr = (entry)->far.addr;                                                   \
+            (client)->sport = (entry)->far.port;                                                   \
+        }                                                                                          \
+    } while (0)
+
+/* Whether the answers to an opening connection, by its client's side, have the key `back`. */
+static __always_inline bool opening_has_back(const struct elb_opening *o,
+                                             const struct flow_key *back)
+{
+    if (o->rewrite != ELB_TO_BACKEND || o->port != back->sport ||
+        !same_addr(&o->addr, &back->saddr))
+        return false;
+    return o->forward == ELB_NAT || (o->forward == ELB_SOURCE_NAT && o->far.port == back->dport &&
+                                     same_addr(&o->far.addr, &back->daddr));
 }
 
 /* The client's flow of which a backend's packet (`f`) is the answer, as far as it is
@@ -265,18 +334,16 @@ static __always_inline struct elb_opening *opening_answered(const struct flow_ke
 
     if (!owner)
         return NULL;
-    *client = flow_back(f);
+    flow_back(f, client);
     client->daddr = owner->addr;
     client->dport = owner->port ? owner->port : f->sport;
     if (owner->shared) {
         o = bpf_map_lookup_elem(&elb_openings, f);
-        if (o) { /* there is none of before it was shared */
-            client->daddr = o->addr;
-            client->dport = o->port;
-        }
+        if (o) /* there is none of before it was shared */
+            client_of(client, f, o);
     }
     o = bpf_map_lookup_elem(&elb_openings, client);
-    return o && o->port == f->sport && same_addr(&o->addr, &f->saddr) ? o : NULL;
+    return o && opening_has_back(o, f) ? o : NULL;
 }
 
 /* Notes the backend's answer to an opening connection. */
@@ -317,6 +384,19 @@ struct {
     __type(key, __u32);
     __type(value, __u32);
 } elb_opening_time SEC(".maps");
+/* Notes a client's packet of a connection whose backend's answers are not seen: who goes on
+ * has been answered. */
+static __always_inline void opening_seen(__u8 signs, struct elb_opening *o)
+{
+    __u32 now = elb_now();
+
+    if (o->seen != now)
+        o->seen = now;
+    if (!o->answered && !opens(signs))
+        o->answered = 1;
+    if (seen_flags(signs) & ~o->flags)
+        o->flags |= seen_flags(signs);
+}
 
 /* Whether its backend has long not answered: another connection may have its ports now. */
 static __always_inline bool opening_is_stale(const struct elb_opening *o)
@@ -356,30 +436,49 @@ static __always_inline bool opening_is_done(struct frame_ctx *ctx, const struct 
 __noinline int conn_establish(struct elb_opening *o)
 {
     struct pkt *p = pkt_get();
-    struct elb_conn conn = {.seen = elb_now()};
+    struct elb_scratch *s = scratch_get();
     struct elb_backend_counter *c;
-    struct flow_key back;
+    struct elb_conn *conn;
     __u32 backend;
+    long error;
 
-    if (!p)
+    if (!p || !s)
         return 0;
     if (!o)
         return 0;
     backend = o->backend;
-    back = flow_back(&p->flow);
-    back.saddr = o->addr;
-    back.sport = o->port;
-    conn.backend = o->backend;
-    conn.addr = p->flow.daddr;
-    conn.port = p->flow.dport;
-    conn.rewrite = ELB_TO_CLIENT;
-    if (bpf_map_update_elem(&elb_conns, &back, &conn, BPF_ANY))
+    flow_back(&p->flow, &s->back);
+    s->back.saddr = o->addr;
+    s->back.sport = o->port;
+    conn = &s->conn;
+    __builtin_memset(conn, 0, sizeof(*conn));
+    conn->seen = elb_now();
+    conn->backend = o->backend;
+    conn->forward = o->forward;
+    conn->rewrite = ELB_TO_CLIENT;
+    conn->addr = p->flow.daddr;
+    conn->port = p->flow.dport;
+    if (o->forward == ELB_SOURCE_NAT) {
+        s->back.daddr = o->far.addr;
+        s->back.dport = o->far.port;
+        conn->far.addr = p->flow.saddr;
+        conn->far.port = p->flow.sport;
+    }
+    error = bpf_map_update_elem(&elb_conns, &s->back, conn, BPF_NOEXIST);
+    /* With source NAT another CPU may have given the port to another client just now. */
+    if (error == -EEXIST && conn->forward != ELB_SOURCE_NAT) {
+        error = bpf_map_update_elem(&elb_conns, &s->back, conn, BPF_ANY);
+        elb_epoch_next();
+    }
+    if (error)
         return 0;
-    conn.addr = o->addr;
-    conn.port = o->port;
-    conn.rewrite = ELB_TO_BACKEND;
-    if (bpf_map_update_elem(&elb_conns, &p->flow, &conn, BPF_ANY)) {
-        bpf_map_delete_elem(&elb_conns, &back);
+    conn->addr = o->addr;
+    conn->port = o->port;
+    conn->rewrite = ELB_TO_BACKEND;
+    conn->far = o->far;
+    if (bpf_map_update_elem(&elb_conns, &p->flow, conn, BPF_ANY)) {
+        bpf_map_delete_elem(&elb_conns, &s->back);
+        elb_epoch_next();
         return 0;
     }
     c = bpf_map_lookup_elem(&elb_backend_counters, &backend);
@@ -387,6 +486,6 @@ __noinline int conn_establish(struct elb_opening *o)
         c->established++;
     active_begins(backend);
     bpf_map_delete_elem(&elb_openings, &p->flow);
-    bpf_map_delete_elem(&elb_openings, &back);
+    bpf_map_delete_elem(&elb_openings, &s->back);
     return 0;
 }

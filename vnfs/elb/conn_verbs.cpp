@@ -94,14 +94,18 @@ Result<json> list(const Connections &connections, const Request &request)
     if (!page)
         return page.error();
     json out{{"connections", json::array()}};
-    for (const auto &k : page->connections)
-        if (filter.takes(k))
-            out["connections"].push_back({{"protocol", protocol_text(k.flow.proto)},
-                                          {"client", endpoint(k.flow.saddr, k.flow.sport)},
-                                          {"service", endpoint(k.flow.daddr, k.flow.dport)},
-                                          {"backend", endpoint(k.there.addr, k.there.port)},
-                                          {"state", state_of(k)},
-                                          {"silent_s", connections.silent(k)}});
+    for (const auto &k : page->connections) {
+        if (!filter.takes(k))
+            continue;
+        out["connections"].push_back({{"protocol", protocol_text(k.flow.proto)},
+                                      {"client", endpoint(k.flow.saddr, k.flow.sport)},
+                                      {"service", endpoint(k.flow.daddr, k.flow.dport)},
+                                      {"backend", endpoint(k.there.addr, k.there.port)},
+                                      {"state", state_of(k)},
+                                      {"silent_s", connections.silent(k)}});
+        if (k.there.forward == ELB_SOURCE_NAT)
+            out["connections"].back()["source"] = endpoint(k.there.far.addr, k.there.far.port);
+    }
     if (page->next)
         out["next"] = *page->next;
     return out;

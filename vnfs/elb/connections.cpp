@@ -2,6 +2,8 @@
 #include "vnfs/elb/connections.hpp"
 
 #include <algorithm>
+#include <array>
+#include <cstddef>
 #include <cstring>
 
 namespace evnf::elb
@@ -28,6 +30,10 @@ bool is_active(const elb_conn &one, const std::optional<elb_conn> &other)
 {
     return !(one.flags | (other ? other->flags : 0));
 }
+// The second, before source NAT: what the third begins with. Its padding was zero.
+constexpr std::size_t second_conn = 28, second_opening = 32;
+static_assert(offsetof(elb_conn, far) == second_conn && ELB_NAT == 0);
+static_assert(offsetof(elb_opening, far) == second_opening);
 
 bool same(const flow_key &a, const flow_key &b)
 {
@@ -44,6 +50,10 @@ flow_key key_back(const flow_key &key, const elb_conn &conn)
     const bool to_backend = conn.rewrite == ELB_TO_BACKEND;
     (to_backend ? back.saddr : back.daddr) = conn.addr;
     (to_backend ? back.sport : back.dport) = conn.port;
+    if (conn.forward == ELB_SOURCE_NAT) {
+        (to_backend ? back.daddr : back.saddr) = conn.far.addr;
+        (to_backend ? back.dport : back.sport) = conn.far.port;
+    }
     return back;
 }
 
@@ -191,10 +201,11 @@ void Connections::look_at(const flow_key &key, const elb_conn &conn, const Timeo
         active_.ends(conn.backend);
 }
 
-Result<> migrate_connections(unsigned from, const std::string &map, int old_fd, int new_fd)
+namespace
 {
-    if (from != 1 || map != "elb_conns")
-        return Unit{}; // counters begin at zero
+
+Result<> migrate_first(int old_fd, int new_fd)
+{
     auto old = bpf::Map<flow_key, FirstConn>::bind(old_fd);
     auto table = bpf::Map<flow_key, elb_conn>::bind(new_fd);
     if (!old || !table)
@@ -213,6 +224,52 @@ Result<> migrate_connections(unsigned from, const std::string &map, int old_fd, 
             return r;
     }
     return Unit{};
+}
+
+// Entries of which the new ones begin with `size` bytes.
+template <class Value, std::size_t size>
+Result<> migrate_beginnings(int old_fd, int new_fd)
+{
+    auto old = bpf::Map<flow_key, std::array<std::byte, size>>::bind(old_fd);
+    auto table = bpf::Map<flow_key, Value>::bind(new_fd);
+    if (!old || !table)
+        return old ? table.error() : old.error();
+    for (const auto &key : old->keys()) {
+        const auto beginning = old->get(key);
+        if (!beginning)
+            continue;
+        Value value{};
+        std::memcpy(&value, beginning->data(), size);
+        if (auto r = table->put(key, value, BPF_NOEXIST); !r && r.error().code != EEXIST)
+            return r;
+    }
+    return Unit{};
+}
+
+// The connections' times are by it.
+Result<> migrate_clock(int old_fd, int new_fd)
+{
+    auto old = bpf::Map<__u32, __u32>::bind(old_fd);
+    auto clock = bpf::Map<__u32, __u32>::bind(new_fd);
+    if (!old || !clock)
+        return old ? clock.error() : old.error();
+    const auto then = old->get(0).value_or(0), now = clock->get(0).value_or(0);
+    return then > now ? clock->put(0, then) : Result<>(Unit{});
+}
+
+} // namespace
+
+Result<> migrate_connections(unsigned from, const std::string &map, int old_fd, int new_fd)
+{
+    if (from == 1 && map == "elb_conns")
+        return migrate_first(old_fd, new_fd);
+    if (from == 2 && map == "elb_conns")
+        return migrate_beginnings<elb_conn, second_conn>(old_fd, new_fd);
+    if (from == 2 && map == "elb_openings")
+        return migrate_beginnings<elb_opening, second_opening>(old_fd, new_fd);
+    if (from == 2 && map == "elb_clock")
+        return migrate_clock(old_fd, new_fd);
+    return Unit{}; // counters begin at zero
 }
 
 } // namespace evnf::elb

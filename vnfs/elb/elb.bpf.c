@@ -21,11 +21,13 @@
  * slots, so changing weights or removing a backend moves none of them.
  */
 #include "vnfs/elb/alone.h"
+#include "vnfs/elb/forward.h"
 #include "vnfs/elb/fragment.h"
 #include "vnfs/elb/icmp.h"
 #include "vnfs/elb/lines.h"
 #include "vnfs/elb/local.h"
 #include "vnfs/elb/place.h"
+#include "vnfs/elb/source.h"
 
 /* Whether the way back (s->back) is that of a living connection of this client to another
  * service of the same backend: both would look the same from there. One that is over gives
@@ -35,18 +37,76 @@ static __always_inline bool way_back_taken(const struct pkt *p, struct elb_scrat
     const struct elb_conn *c = bpf_map_lookup_elem(&elb_conns, &s->back);
     const struct elb_opening *o;
 
-    if (c && !(c->port == p->flow.dport && same_addr(&c->addr, &p->flow.daddr)))
+    if (c &&
+        (c->forward != ELB_NAT || c->port != p->flow.dport || !same_addr(&c->addr, &p->flow.daddr)))
         return !conn_is_over(&s->back, true);
     if (!shared || !has_handshake(p))
         return false;
     o = bpf_map_lookup_elem(&elb_openings, &s->back);
-    if (!o || (o->port == p->flow.dport && same_addr(&o->addr, &p->flow.daddr)))
+    if (!o)
         return false;
-    s->client = p->flow;
-    s->client.daddr = o->addr;
-    s->client.dport = o->port;
+    client_of(&s->client, &s->back, o);
+    if (same_flow(&s->client, &p->flow))
+        return false;
     o = bpf_map_lookup_elem(&elb_openings, &s->client); /* the client's side of it */
-    return o && !o->flags && o->port == s->back.sport && same_addr(&o->addr, &s->back.saddr);
+    return o && !o->flags && opening_has_back(o, &s->back);
+}
+
+/* The hash for another slot, the same one each time. */
+static __always_inline __u32 next_try(__u32 hash)
+{
+    return hash >> 8 | hash << 24;
+}
+
+/* Notes a connection that is opening, to this target; s->opening has what is particular to it. */
+static __always_inline bool opening_put(const struct pkt *p, struct elb_scratch *s,
+                                        const struct elb_opening *known, const struct elb_target *t)
+{
+    count_moved(known, t->backend);
+    s->opening.addr = t->addr;
+    s->opening.port = t->port;
+    s->opening.rewrite = ELB_TO_BACKEND;
+    if (bpf_map_update_elem(&elb_openings, &p->flow, &s->opening, BPF_ANY))
+        return false;
+    count_placed(t->backend);
+    return true;
+}
+
+/* place() by a slot that is not of ELB_NAT; fills s->far too. */
+__noinline __u32 place_far(__u32 service, struct elb_opening *known, struct elb_target *t)
+{
+    struct elb_scratch *s = scratch_get();
+    struct pkt *p = pkt_get();
+    __u32 hash;
+
+    if (!p || !s)
+        return ELB_SLOW_NO_BACKEND;
+    if (!t)
+        return ELB_SLOW_NO_BACKEND;
+    if (known && opening_leads_to(known, t)) { /* and way_kept() */
+        s->far = known->far;
+        return NEXT;
+    }
+    hash = flow_hash(&p->flow);
+    __builtin_memset(&s->opening, 0, sizeof(s->opening));
+    s->opening.backend = t->backend;
+    s->opening.forward = t->forward;
+    s->opening.seen = elb_now();
+    if (t->forward == ELB_SOURCE_NAT) {
+        if (!way_find(service, hash))
+            return ELB_DROP_SOURCES;
+        if (!way_put(p, s))
+            return ELB_DROP_TABLE_FULL;
+        s->far.addr = s->back.daddr;
+        s->far.port = s->back.dport;
+    } else {
+        if (!tunnel_source(service, hash, &s->far))
+            return ELB_DROP_SOURCES;
+        /* The backend's answers are not seen; a client's first datagram is enough. */
+        s->opening.answered = !has_handshake(p);
+    }
+    s->opening.far = s->far;
+    return opening_put(p, s, known, t) ? NEXT : ELB_DROP_TABLE_FULL;
 }
 
 /* Places a new connection by the slots of index `service`: gives NEXT and fills `t`, or why
@@ -56,7 +116,7 @@ __noinline __u32 place(__u32 service, struct elb_opening *known, struct elb_targ
 {
     struct pkt *p = pkt_get();
     struct elb_scratch *s = scratch_get();
-    __u32 hash;
+    __u32 hash, reason = ELB_SLOW_NO_BACKEND;
 
     if (!s)
         return ELB_SLOW_NO_BACKEND;
@@ -64,7 +124,7 @@ __noinline __u32 place(__u32 service, struct elb_opening *known, struct elb_targ
         return ELB_SLOW_NO_BACKEND;
     if (!t)
         return ELB_SLOW_NO_BACKEND;
-    s->back = flow_back(&p->flow);
+    flow_back(&p->flow, &s->back);
     hash = flow_hash(&p->flow);
     for (int i = 0; i < ELB_TRIES; i++) {
         struct elb_slot *slot = slot_at(service, hash);
@@ -73,44 +133,42 @@ __noinline __u32 place(__u32 service, struct elb_opening *known, struct elb_targ
 
         if (!slot)
             return ELB_SLOW_NO_BACKEND;
+        t->forward = slot->forward;
         if (slot->choice && i == 0 && choose(service, slot->choice, hash, known))
             slot = &s->chosen;
-        s->back.saddr = slot->addr;
-        s->back.sport = slot->port ? slot->port : p->flow.dport;
+        s->back.saddr = t->addr = slot->addr;
+        s->back.sport = t->port = slot->port ? slot->port : p->flow.dport;
+        t->backend = slot->backend;
+        t->rewrite = ELB_TO_BACKEND;
+        if (t->forward != ELB_NAT) {
+            reason = place_far(service, known, t);
+            if (reason != ELB_DROP_SOURCES)
+                return reason;
+            hash = next_try(hash);
+            continue;
+        }
         owner = owner_of(&s->back.saddr, s->back.sport, p->flow.proto, p->flow.family);
         shared = owner && owner->shared;
         if (way_back_taken(p, s, shared)) {
-            hash = hash >> 8 | hash << 24; /* another slot, the same one each time */
+            reason = ELB_DROP_WAY_BACK;
+            hash = next_try(hash);
             continue;
         }
-        t->addr = slot->addr;
-        t->port = s->back.sport;
-        t->backend = slot->backend;
-        t->rewrite = ELB_TO_BACKEND;
-        s->opening = (struct elb_opening){.backend = t->backend, .seen = elb_now()};
-        if (shared) {
-            s->opening.addr = p->flow.daddr;
-            s->opening.port = p->flow.dport;
-            s->opening.rewrite = ELB_TO_CLIENT;
-            if (bpf_map_update_elem(&elb_openings, &s->back, &s->opening, BPF_ANY))
-                return ELB_DROP_TABLE_FULL;
-        }
+        __builtin_memset(&s->opening, 0, sizeof(s->opening));
+        s->opening.backend = t->backend;
+        s->opening.seen = elb_now();
+        if (shared && !way_put(p, s))
+            return ELB_DROP_TABLE_FULL;
         if (known && opening_leads_to(known, t))
             return NEXT;
-        count_moved(known, t->backend);
-        s->opening.addr = t->addr;
-        s->opening.port = t->port;
-        s->opening.rewrite = ELB_TO_BACKEND;
-        if (bpf_map_update_elem(&elb_openings, &p->flow, &s->opening, BPF_ANY))
-            return ELB_DROP_TABLE_FULL;
-        count_placed(t->backend);
-        return NEXT;
+        return opening_put(p, s, known, t) ? NEXT : ELB_DROP_TABLE_FULL;
     }
-    return ELB_DROP_WAY_BACK;
+    return reason;
 }
 
 /* A packet that is a fragment, or whose ports cannot be seen: if it may be part of a
- * connection of ours it cannot go on as if it were not. AS_WHOLE: it goes on as usual. */
+ * connection of ours it cannot go on as if it were not. Gives ELB_AS_WHOLE for a first fragment,
+ * or ELB_FORWARD. */
 __noinline __u32 unusual(struct frame_ctx *ctx, struct pkt *p)
 {
     bool hidden;
@@ -135,7 +193,12 @@ __noinline __u32 unusual(struct frame_ctx *ctx, struct pkt *p)
 static __always_inline void opening_goes_on(struct frame_ctx *ctx, struct pkt *p, __u8 signs,
                                             struct elb_opening *o, struct elb_target *t)
 {
-    *t = (struct elb_target){o->addr, o->port, o->backend, ELB_TO_BACKEND};
+    opening_target(o, t);
+    if (o->forward != ELB_NAT) {
+        far_keep(&o->far); /* the entry may be gone then */
+        if (o->forward == ELB_TUNNEL)
+            return opening_seen(signs, o);
+    }
     if (opening_is_done(ctx, p, signs, o))
         conn_establish(o);
     else if (seen_flags(signs) & ~o->flags)
@@ -145,23 +208,23 @@ static __always_inline void opening_goes_on(struct frame_ctx *ctx, struct pkt *p
 /* Whether a packet is a backend's answer to an opening connection: then `t` is its service. */
 __noinline int answers(struct frame_ctx *ctx, struct elb_target *t)
 {
+    struct elb_scratch *s = scratch_get();
     struct pkt *p = pkt_get();
     struct elb_opening *o;
-    struct flow_key client;
 
-    if (!p)
+    if (!p || !s)
         return 0;
     if (!t)
         return 0;
-    o = opening_answered(&p->flow, &client);
+    o = opening_answered(&p->flow, &s->client);
     if (!o)
         return 0;
     opening_answer(ctx, p, o);
-    *t = (struct elb_target){client.daddr, client.dport, o->backend, ELB_TO_CLIENT};
+    answer_target(o, &s->client, t, &s->far);
     return 1;
 }
 
-/* A packet that has ports; one with a target is rewritten. */
+/* A packet that has ports. Gives its reason, or fills `t` and gives ELB_FORWARD. */
 static __always_inline __u32 balance(struct frame_ctx *ctx, struct pkt *p, struct elb_target *t)
 {
     struct elb_service_key key = {
@@ -179,69 +242,81 @@ static __always_inline __u32 balance(struct frame_ctx *ctx, struct pkt *p, struc
 
     line = elb_line_find(p, signs, epoch);
     if (line) {
-        *t = (struct elb_target){line->addr, line->port, line->backend, line->rewrite};
-        return rewrite(ctx, p, t);
+        *t = (struct elb_target){.addr = line->addr,
+                                 .port = line->port,
+                                 .backend = line->backend,
+                                 .rewrite = line->rewrite};
+        return ELB_FORWARD;
     }
     c = bpf_map_lookup_elem(&elb_conns, &p->flow);
     if (c && !(opens(signs) && c->rewrite == ELB_TO_BACKEND && conn_is_over(&p->flow, false))) {
         conn_seen(signs, c);
-        *t = (struct elb_target){c->addr, c->port, c->backend, c->rewrite};
-        elb_line_keep(p, signs, t, epoch);
-        return rewrite(ctx, p, t);
+        conn_target(c, t);
+        if (c->forward == ELB_NAT)
+            elb_line_keep(p, signs, t, epoch);
+        else
+            far_keep(&c->far);
+        return ELB_FORWARD;
     }
     if (opens(signs)) {
         service = bpf_map_lookup_elem(&elb_services, &key);
         if (service && service->alone) {
             reason = place_alone(service->index, t);
             if (reason != ELB_KNOWN)
-                return reason == NEXT ? rewrite(ctx, p, t) : reason;
+                return reason == NEXT ? ELB_FORWARD : reason;
         }
     }
     opening = bpf_map_lookup_elem(&elb_openings, &p->flow);
-    if (opening && opening->rewrite == ELB_TO_CLIENT)
-        opening = NULL; /* the backend's side of one */
-    if (opening && opening_stays(p, signs, opening)) {
-        opening_goes_on(ctx, p, signs, opening, t);
-        return rewrite(ctx, p, t);
-    }
-    if (!opens(signs))
-        service = bpf_map_lookup_elem(&elb_services, &key);
-    if (!service && many_ports()) {
-        struct elb_scratch *s = scratch_get();
+    if (opening && (opening->rewrite == ELB_TO_CLIENT ||
+                    (opening->forward == ELB_SOURCE_NAT && !way_kept(opening))))
+        opening = NULL; /* the backend's side of one, or one without answers */
+    if (!opening || !opening_stays(p, signs, opening)) {
+        if (!opens(signs))
+            service = bpf_map_lookup_elem(&elb_services, &key);
+        if (!service && many_ports()) {
+            struct elb_scratch *s = scratch_get();
 
-        if (s)
-            service = service_of_range(p, &s->range);
-    }
-    __builtin_memset(t, 0, sizeof(*t));
-    if (!service) {
+            if (s)
+                service = service_of_range(p, &s->range);
+        }
+        __builtin_memset(t, 0, sizeof(*t));
+        if (service) {
+            if (!opening && p->flow.proto == IPPROTO_TCP && !opens(signs) &&
+                is_connection_here(ctx))
+                return NEXT;
+            reason = place(service->index, opening, t);
+            return reason == NEXT ? ELB_FORWARD : reason;
+        }
         if (answers(ctx, t))
-            return rewrite(ctx, p, t);
+            return ELB_FORWARD;
         if (!opening)
             return NEXT;
-        opening_goes_on(ctx, p, signs, opening, t);
-        return rewrite(ctx, p, t);
     }
-
-    if (!opening && p->flow.proto == IPPROTO_TCP && !opens(signs) && is_connection_here(ctx))
-        return NEXT;
-    reason = place(service->index, opening, t);
-    return reason == NEXT ? rewrite(ctx, p, t) : reason;
+    opening_goes_on(ctx, p, signs, opening, t);
+    return ELB_FORWARD;
 }
 
 STAGE(elb)
 {
     struct elb_target t;
+    bool first = false;
     __u32 reason;
 
     if (p->l4 != PKT_L4_PORTS || p->frag != PKT_FRAG_NONE || (p->flags & PKT_F_RTHDR)) {
         reason = unusual(ctx, p);
-        if (reason != AS_WHOLE)
+        if (reason == ELB_FORWARD)
+            return forward_to(ctx, NULL);
+        if (reason != ELB_AS_WHOLE)
             return reason;
+        first = true;
     }
     t.backend = 0;
+    t.forward = ELB_NAT;
     reason = balance(ctx, p, &t);
-    if (p->frag != PKT_FRAG_NONE)
-        fragment_note(reason, t.backend);
+    if (reason == ELB_FORWARD)
+        reason = t.forward == ELB_NAT ? rewrite(ctx, p, &t, NULL) : forward_to(ctx, &t);
+    if (first)
+        fragment_note(reason, t.backend, t.forward);
     return reason;
 }
 

@@ -11,6 +11,7 @@
 #include "elb.skel.h"
 #include "vnfs/elb/backend_counts.hpp"
 #include "vnfs/elb/clients.hpp"
+#include "vnfs/elb/composition.hpp"
 #include "vnfs/elb/conn_verbs.hpp"
 #include "vnfs/elb/connections.hpp"
 #include "vnfs/elb/ender.hpp"
@@ -140,9 +141,10 @@ public:
             const std::size_t index = out["service"].size() - 1;
             if (const auto own = own_timeouts(section, index))
                 out["service"].back()["timeouts"] = to_json(*own);
-            for (const auto &key : choice_keys)
-                if (const json &given = section["service"][index]; given.contains(key))
-                    out["service"].back()[key] = given[key];
+            for (const auto *keys : {&choice_keys, &forwarding_keys})
+                for (const auto &key : *keys)
+                    if (const json &given = section["service"][index]; given.contains(key))
+                        out["service"].back()[key] = given[key];
         }
         weights_.describe(out);
         return out;
@@ -436,27 +438,6 @@ Result<std::unique_ptr<FastPath>> load(bpf::MapSet &maps, const json &section, c
     return std::unique_ptr<FastPath>(std::move(fast_path));
 }
 
-// Behind elb there are no packets to a service any more: they have a backend's address.
-std::vector<Destination> services_rewritten(const json &section)
-{
-    std::vector<Destination> out;
-    for (const auto &s : services_of(section))
-        for (const auto &range : s.ports.ranges())
-            out.push_back({Prefix{s.address, s.address.is_v4() ? 32U : 128U}, s.protocol,
-                           range.first, range.last, "service " + s.name(), ""});
-    return out;
-}
-
-// Its detail is a backend's id and one.
-std::string backend_of(const json &section, unsigned detail)
-{
-    for (const auto &s : services_of(section))
-        for (const auto &b : s.backends)
-            if (b.id + 1U == detail)
-                return "service " + s.name() + ", backend " + b.endpoint.text();
-    return "a backend that is gone";
-}
-
 std::vector<LiveRoute> live_routes()
 {
     auto out = weights_routes();
@@ -481,7 +462,7 @@ const VnfType type{.name = "elb",
                    .check = check_section,
                    .diff = diff_sections,
                    .load = load,
-                   .state_version = 2,
+                   .state_version = 3,
                    .migrate = migrate_connections,
                    .rewrites = services_rewritten,
                    .explain = backend_of};

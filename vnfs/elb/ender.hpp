@@ -5,7 +5,8 @@
 // connection expects, so it answers with what it does expect (RFC 5961, section 4). This packet
 // of an unknown connection is answered by a RST with the right numbers: the client's by a living
 // backend, where it is placed; the backend's, which is no more given the service's address, by
-// the client. Who does not hear the SYN is reset when it speaks next.
+// the client, or with source NAT by this host. Who does not hear the SYN is reset when it speaks
+// next.
 #pragma once
 
 #include <optional>

@@ -3,7 +3,7 @@
  * what became of it is noted for the others, by what they have in common (RFC 791, RFC 8200
  * section 4.5).
  *
- *   first ──> as a whole packet ──> rewritten, or not ──> elb_fragments
+ *   first ──> as a whole packet ──> rewritten, in a tunnel, or not ──> elb_fragments
  *   later ──> elb_fragments ──> the same, or dropped if nothing is known
  *
  * A later one that comes before its first, or whose note has made room for others, is dropped:
@@ -41,9 +41,6 @@ struct {
     __type(value, struct elb_fragment_scratch);
 } elb_fragment_scratch SEC(".maps");
 
-/* What unusual() gives for a packet that goes on as usual; no stage's reason. */
-#define AS_WHOLE CHAIN_MAX_REASONS
-
 static __always_inline struct elb_fragment_scratch *fragment_scratch(void)
 {
     __u32 zero = 0;
@@ -80,28 +77,35 @@ static __always_inline bool fragment_key(struct frame_ctx *ctx, const struct pkt
 static __always_inline __u32 fragment_goes(struct frame_ctx *ctx, struct pkt *p,
                                            const struct elb_fragment *note)
 {
-    __u32 reason = note->reason;
-    struct elb_target t = {.backend = note->backend};
+    struct elb_scratch *s = scratch_get();
+    bool to_backend = note->reason == ELB_NEXT_BACKEND;
+    struct elb_target *t;
+    __u64 delta;
 
-    if (reason == ELB_NEXT_BACKEND)
-        t.rewrite = ELB_TO_BACKEND;
-    else if (reason == ELB_NEXT_CLIENT)
-        t.rewrite = ELB_TO_CLIENT;
-    else
-        return reason & (CHAIN_MAX_REASONS - 1);
-    if (!write_addr(ctx, p, ELB_TO_CLIENT, &note->saddr,
-                    csum_delta_addr(&p->flow.saddr, &note->saddr)) ||
-        !write_addr(ctx, p, ELB_TO_BACKEND, &note->daddr,
-                    csum_delta_addr(&p->flow.daddr, &note->daddr)))
+    if (!s)
+        return SLOW_FRAGMENT;
+    if (!to_backend && note->reason != ELB_NEXT_CLIENT)
+        return note->reason & (CHAIN_MAX_REASONS - 1);
+    t = &s->target;
+    t->addr = to_backend ? note->daddr : note->saddr;
+    s->far.addr = to_backend ? note->saddr : note->daddr;
+    t->backend = note->backend;
+    t->rewrite = to_backend ? ELB_TO_BACKEND : ELB_TO_CLIENT;
+    t->forward = note->forward;
+    if (t->forward == ELB_TUNNEL)
+        return ELB_FORWARD;
+    delta = csum_delta_addr(&p->flow.saddr, &note->saddr) +
+            csum_delta_addr(&p->flow.daddr, &note->daddr);
+    if (!write_addr(ctx, p, t, &s->far, delta))
         return SLOW_FRAGMENT;
     p->flow.saddr = note->saddr;
     p->flow.daddr = note->daddr;
     pkt_rewritten(p);
-    count_backend(p, &t);
-    return reason;
+    count_backend(p, t);
+    return to_backend ? ELB_NEXT_BACKEND : ELB_NEXT_CLIENT;
 }
 
-/* A fragment of what may have ports: gives AS_WHOLE for a first one. */
+/* A fragment of what may have ports: gives ELB_AS_WHOLE for a first one, or ELB_FORWARD. */
 static __always_inline __u32 fragment(struct frame_ctx *ctx, struct pkt *p)
 {
     struct elb_fragment_scratch *s = fragment_scratch();
@@ -110,7 +114,7 @@ static __always_inline __u32 fragment(struct frame_ctx *ctx, struct pkt *p)
     if (!s || !fragment_key(ctx, p, &s->key))
         return SLOW_FRAGMENT;
     if (p->frag == PKT_FRAG_FIRST && p->l4 == PKT_L4_PORTS)
-        return AS_WHOLE;
+        return ELB_AS_WHOLE;
     if (p->frag == PKT_FRAG_LATER) {
         note = bpf_map_lookup_elem(&elb_fragments, &s->key);
         if (note && elb_now() - note->seen <= ELB_FRAGMENT_TIME)
@@ -123,7 +127,7 @@ static __always_inline __u32 fragment(struct frame_ctx *ctx, struct pkt *p)
 }
 
 /* Notes what has become of a first fragment. A global function, as conn_is_over(). */
-__noinline int fragment_note(__u32 reason, __u32 backend)
+__noinline int fragment_note(__u32 reason, __u32 backend, __u32 forward)
 {
     struct elb_fragment_scratch *s = fragment_scratch();
     struct pkt *p = pkt_get();
@@ -140,7 +144,9 @@ __noinline int fragment_note(__u32 reason, __u32 backend)
     s->note.daddr = p->flow.daddr;
     s->note.seen = elb_now();
     s->note.backend = backend;
-    s->note.reason = reason;
+    /* Too big for the tunnel, it has become the answer to its sender: the others are lost. */
+    s->note.reason = forward == ELB_TUNNEL && reason == ELB_NEXT_CLIENT ? ELB_DROP_TOO_BIG : reason;
+    s->note.forward = forward;
     bpf_map_update_elem(&elb_fragments, &s->key, &s->note, BPF_ANY);
     return 0;
 }

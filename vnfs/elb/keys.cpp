@@ -43,24 +43,30 @@ Hosts hosts_of(const std::vector<Service> &services)
 Owners owners_of(const std::vector<Service> &services)
 {
     Owners out;
-    for (const auto &s : services)
+    for (const auto &s : services) {
+        if (s.forwarding.how == ELB_TUNNEL)
+            continue; // they answer the client
         for (const auto &b : s.backends) {
             const elb_service_key key{b.endpoint.address.raw(), htons(b.endpoint.port), s.protocol,
                                       static_cast<__u8>(b.endpoint.address.family())};
             const auto port = s.ports.one();
             const auto [it, fresh] =
                 out.try_emplace(key, elb_owner{s.address.raw(), htons(port.value_or(0)), 0});
-            if (!fresh || (b.endpoint.port && !port))
+            if (!fresh || (b.endpoint.port && !port) || s.forwarding.how == ELB_SOURCE_NAT)
                 it->second.shared = 1;
         }
+    }
     // What comes from a port may answer a service that keeps it too.
-    for (const auto &s : services)
+    for (const auto &s : services) {
+        if (s.forwarding.how == ELB_TUNNEL)
+            continue;
         for (const auto &b : s.backends)
             if (!b.endpoint.port)
                 for (auto &[key, owner] : out)
                     if (key.port && key.proto == s.protocol && s.ports.contains(ntohs(key.port)) &&
                         b.endpoint.address == Address(key.addr))
                         owner.shared = 1;
+    }
     return out;
 }
 

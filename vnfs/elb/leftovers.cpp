@@ -141,7 +141,8 @@ std::set<std::string> alone(const std::vector<Service> &services, const Leftover
     std::set<std::string> others; // than those asked for
     for (const auto &s : services) {
         const std::string name = s.name();
-        if (!(s.choice == Choice())) // nor does place_alone() look for more than slots
+        if (s.forwarding.how != ELB_NAT ||
+            !(s.choice == Choice())) // nor does place_alone() look for more than slots
             others.insert(name);
         for (const auto &b : s.backends) {
             hosts[{b.endpoint.address, s.protocol}].push_back({name, ports_of(s, b)});

@@ -63,9 +63,9 @@ private:
     std::optional<Pass> pass_;
 };
 
-// The names of services each of whose backends has, from the ports that it answers them from,
-// connections of that service alone, and from each port those of one port of it; and that choose
-// by their slots alone.
+// The names of services with plain NAT each of whose backends has, from the ports that it answers
+// them from, connections of that service alone, and from each port those of one port of it; and
+// that choose by their slots alone.
 std::set<std::string> alone(const std::vector<Service> &services, const Leftovers &leftovers);
 
 } // namespace evnf::elb

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "vnfs/elb/section.hpp"
 
+#include <algorithm>
 #include <map>
 #include <set>
 
@@ -98,6 +99,30 @@ Result<> check_clashes(const std::vector<Service> &services, const Service &adde
     return Unit{};
 }
 
+// What a backend answers to a source must not look like a client's packet to a service.
+Result<> check_sources(const std::vector<Service> &services)
+{
+    for (std::size_t i = 0; i < services.size(); ++i) {
+        const Service &s = services[i];
+        const auto &sources = s.forwarding.sources;
+        if (s.forwarding.how != ELB_SOURCE_NAT)
+            continue;
+        const PortRange ports{s.forwarding.first_port, s.forwarding.last_port};
+        for (const auto &other : services) {
+            const auto &theirs = other.ports.ranges();
+            if (other.protocol == s.protocol &&
+                std::count(sources.begin(), sources.end(), other.address) &&
+                std::any_of(theirs.begin(), theirs.end(),
+                            [&](const PortRange &r) { return r.overlaps(ports); }))
+                return bad_input("source " + other.address.text() + " has ports of service " +
+                                     other.name() + " among its source_ports, " + ports.text() +
+                                     ": give another source, or other source_ports",
+                                 "/service/" + std::to_string(i) + "/sources");
+        }
+    }
+    return Unit{};
+}
+
 // Each table by itself, and all that count for a backend together.
 Result<> check_watching(const json &item, const json &section, const Service &service,
                         const std::string &where)
@@ -187,6 +212,8 @@ Result<json> check_section(const json &section, const json &running)
             return r.error();
         services.push_back(*std::move(service));
     }
+    if (auto r = check_sources(services); !r)
+        return r.error();
     const unsigned next_id = number_backends(services, running);
     json out{{"connections", *connections}, {"next_id", next_id}, {"service", json::array()}};
     for (std::size_t i = 0; i < services.size(); ++i)

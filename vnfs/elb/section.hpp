@@ -2,11 +2,12 @@
 // elb's configuration section:
 //   {"connections": 131072, "next_id": 2, "health": {…}, "feedback": {…}, "timeouts": {…},
 //    "service": [{"address": "192.0.2.10", "port": 80, "protocol": "tcp", "health": {…}, …,
+//                 "forward": "source_nat", "sources": ["10.0.0.5"],
 //                 "backends": [{"id": 0, "address": "10.0.2.11", "port": 80, "weight": 2,
 //                               "backup": true, "health": {…}, "feedback": {…}}, …]}]}
 // A service's port may be "8000-8999", "80,443" or "all", and it may have "timeouts" of its own,
-// and what choice.hpp reads. A backend's port, "backup" and all tables may be missing; these are as
-// they were given.
+// and what choice.hpp and forwarding.hpp read. A backend's port, "backup" and all tables may be
+// missing; these are as they were given.
 #pragma once
 
 #include <string>
@@ -14,6 +15,7 @@
 
 #include "vnfs/elb/choice.hpp"
 #include "vnfs/elb/feedback/settings.hpp"
+#include "vnfs/elb/forwarding.hpp"
 #include "vnfs/elb/health/settings.hpp"
 #include "vnfs/elb/ports.hpp"
 #include "vnfs/elb/slots.hpp"
@@ -36,6 +38,7 @@ struct Service {
     std::uint8_t protocol = 0;
     std::vector<Backend> backends;
     Choice choice = {};
+    Forwarding forwarding = {};
 
     // "tcp 192.0.2.10:80" or "udp 192.0.2.10:8000-8999", which names it.
     [[nodiscard]] std::string name() const;

@@ -45,6 +45,7 @@ void diff_settings(const json &from, const json &to, const std::string &level,
 {
     std::vector<std::string> keys{"health", "feedback", "timeouts", "backup"};
     keys.insert(keys.end(), choice_keys.begin(), choice_keys.end());
+    keys.insert(keys.end(), forwarding_keys.begin(), forwarding_keys.end());
     for (const auto &key : keys) {
         const json before = from.is_object() ? from.value(key, json()) : json();
         const json after = to.value(key, json());

@@ -43,6 +43,12 @@ Result<Backend> read_backend(const json &table, const Service &service, const st
         return bad_input("backend " + endpoint->text() + " and service " + service.name() +
                              " are not of one IP version",
                          where + "/address");
+    if (service.forwarding.how == ELB_TUNNEL && endpoint->port &&
+        endpoint->port != service.ports.one())
+        return bad_input("backend " + endpoint->text() + " gets the packets to " + service.name() +
+                             " as they are, in a tunnel: leave its port out, or write forward = "
+                             "\"nat\" for the service",
+                         where + "/port");
     if (endpoint->address == service.address &&
         (!endpoint->port || service.ports.contains(endpoint->port)))
         return bad_input("the backend is the service itself: " + endpoint->text(), where);
@@ -61,6 +67,7 @@ Result<Service> read_service_alone(const json &table, const std::string &where)
     std::set<std::string> keys{"address", "port",     "protocol", "backends",
                                "health",  "feedback", "timeouts"};
     keys.insert(choice_keys.begin(), choice_keys.end());
+    keys.insert(forwarding_keys.begin(), forwarding_keys.end());
     if (auto r = reader.only(keys, "a service"); !r)
         return r.error();
     auto address = reader.address();
@@ -77,9 +84,15 @@ Result<Service> read_service_alone(const json &table, const std::string &where)
     if (*protocol != "tcp" && *protocol != "udp" && *protocol != "sctp")
         return bad_input(in_quotes(*protocol) + " cannot be balanced: tcp, udp or sctp",
                          where + "/protocol", 0, protocol->size());
-    Service s{*address, *std::move(ports), *parse_protocol(*protocol), {}, {}};
+    Service s{*address, *std::move(ports), *parse_protocol(*protocol), {}, {}, {}};
     if (auto r = take(s.choice, read_choice(table, where, address->is_v4() ? 4 : 6)); !r)
         return r.error();
+    if (auto r = take(s.forwarding, read_forwarding(table, *address, where)); !r)
+        return r.error();
+    if (*protocol == "sctp" && s.forwarding.how == ELB_SOURCE_NAT)
+        return bad_input("SCTP's checksum covers ports, which source NAT may have to change, and "
+                         "elb does not make it anew: write forward = \"nat\" or \"tunnel\"",
+                         where + "/forward");
     return s;
 }
 
@@ -126,6 +139,7 @@ json to_json(const Service &s, const json &given)
              {"backends", std::move(backends)}};
     copy_keys(given, out, {"health", "feedback", "timeouts"});
     copy_keys(given, out, choice_keys);
+    copy_keys(given, out, forwarding_keys);
     return out;
 }
 

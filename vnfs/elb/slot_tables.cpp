@@ -57,7 +57,7 @@ Result<Fd> make_table(const Service &s, const std::vector<std::uint16_t> &owners
         of_backend.push_back(
             {b.endpoint.address.raw(), htons(b.endpoint.port), b.id,
              static_cast<__u16>(std::max<std::uint64_t>(b.effective * 65535ULL / heaviest, 1)),
-             choice_bits(s.choice), 0});
+             choice_bits(s.choice), static_cast<__u8>(s.forwarding.how)});
     auto *slots = reinterpret_cast<elb_slot *>(memory->data());
     for (std::size_t i = 0; i < owners.size(); ++i)
         slots[i] = of_backend[owners[i]];
@@ -80,7 +80,10 @@ Result<SlotTables> SlotTables::bind(const bpf::MapSet &maps)
     auto takers = Takers::bind(maps, "elb_takers");
     if (!takers)
         return takers.error();
-    return SlotTables(*few, *many, *choices, *takers);
+    auto sources = Sources::bind(maps, "elb_sources");
+    if (!sources)
+        return sources.error();
+    return SlotTables(*few, *many, *choices, *takers, *sources);
 }
 
 Result<> SlotTables::put(const std::vector<Placed> &all)
@@ -152,6 +155,9 @@ SlotTables::TakersOf SlotTables::takers_of(const Service &s)
 // Before its slots are.
 Result<> SlotTables::put_choice(__u32 index, const Service &s)
 {
+    if (s.forwarding.how != ELB_NAT)
+        if (auto r = sources_.put(index, s.forwarding.raw()); !r)
+            return r;
     if (!choice_bits(s.choice))
         return Unit{};
     if (auto r = choices_.put(index, {s.id(), mask_of(s), s.choice.timeout, 0}); !r)

@@ -32,12 +32,14 @@ public:
 private:
     using Choices = bpf::Map<__u32, elb_choice>;
     using Takers = bpf::Map<__u32, elb_taker>;
+    using Sources = bpf::Map<__u32, elb_sources>;
 
-    SlotTables(int few, int many, Choices choices, Takers takers)
+    SlotTables(int few, int many, Choices choices, Takers takers, Sources sources)
         : few_(few),
           many_(many),
           choices_(choices),
-          takers_(takers)
+          takers_(takers),
+          sources_(sources)
     {
     }
     // New tables, that are to take the place of those of these indexes.
@@ -56,6 +58,7 @@ private:
     int few_, many_; // outer maps, of ELB_SLOTS and of ELB_MANY_SLOTS
     Choices choices_;
     Takers takers_;
+    Sources sources_;
     std::map<__u32, std::size_t> sizes_; // of tables that are in one of them, by index
     std::map<__u32, TakersOf> taking_;   // what is in takers_, by index of the service
     std::vector<unsigned> held_ = std::vector<unsigned>(ELB_MAX_BACKENDS); // by backend
