@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* The ends: the last slot of a packet's way.
  *
- *   route    next hop of the destination -> TTL - 1, MACs -> redirect
+ *   route    next hop of the destination, or what a stage has chosen -> TTL - 1, MACs -> redirect
  *   wire     frame as it is -> the port at the wire's other end
  *   hairpin  frame as it is -> MACs swapped -> back out of the same port
  *   host     the kernel
@@ -88,6 +88,12 @@ static __always_inline int end_leave(struct xdp_md *ctx, struct pkt *p, __u32 re
     return (reason & VERDICT_MASK) == VERDICT_SLOW ? exit_to_kernel(ctx, true) : XDP_DROP;
 }
 
+/* Of a packet whose next hop a stage has chosen, the kernel would only know its destination. */
+static __always_inline int route_leave(struct xdp_md *ctx, struct pkt *p, __u32 reason)
+{
+    return end_leave(ctx, p, p->flags & PKT_F_VIA ? FWD_DROP_VIA : reason);
+}
+
 SEC("xdp")
 int forward_route(struct xdp_md *ctx)
 {
@@ -99,22 +105,22 @@ int forward_route(struct xdp_md *ctx)
     if (!p)
         return XDP_DROP;
     if (p->flags & PKT_F_ROUTER)
-        return end_leave(ctx, p, FWD_SLOW_OPTIONS);
+        return route_leave(ctx, p, FWD_SLOW_OPTIONS);
     if (p->vlans)
-        return end_leave(ctx, p, FWD_SLOW_VLAN);
+        return route_leave(ctx, p, FWD_SLOW_VLAN);
     if (special_address(&p->flow))
-        return end_leave(ctx, p, FWD_SLOW_ADDRESS);
+        return route_leave(ctx, p, FWD_SLOW_ADDRESS);
     reason = nexthop_find(ctx, p, &nh);
     if (reason != FWD_REDIRECT)
-        return end_leave(ctx, p, reason);
+        return route_leave(ctx, p, reason);
     if (p->ttl <= 1)
-        return end_leave(ctx, p, FWD_SLOW_TTL);
+        return route_leave(ctx, p, FWD_SLOW_TTL);
 
     if (!csum_finish(ctx, p))
-        return end_leave(ctx, p, SLOW_L4_UNKNOWN);
+        return route_leave(ctx, p, SLOW_L4_UNKNOWN);
     eth = frame_at(ctx, 0, sizeof(*eth));
     if (!eth || !decrement_ttl(ctx, p))
-        return end_leave(ctx, p, SLOW_L4_UNKNOWN);
+        return route_leave(ctx, p, SLOW_L4_UNKNOWN);
     __builtin_memcpy(eth->h_dest, nh.dmac, sizeof(eth->h_dest));
     __builtin_memcpy(eth->h_source, nh.smac, sizeof(eth->h_source));
     return transmit(ctx, p, nh.ifindex);

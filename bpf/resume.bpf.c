@@ -158,8 +158,25 @@ static __always_inline bool rerouted(const struct pkt *p)
     __u32 zero = 0;
     struct ip_addr *routed = bpf_map_lookup_elem(&resume_routed, &zero);
 
+    if (p->flags & PKT_F_VIA)
+        return true;
     return routed && (routed->w[0] != p->flow.daddr.w[0] || routed->w[1] != p->flow.daddr.w[1] ||
                       routed->w[2] != p->flow.daddr.w[2] || routed->w[3] != p->flow.daddr.w[3]);
+}
+
+static __always_inline int to_neighbour(struct __sk_buff *ctx, struct pkt *p,
+                                        const struct bpf_fib_lookup *fib, long found)
+{
+    struct bpf_redir_neigh hop = {.nh_family = fib->family};
+
+    if ((found != BPF_FIB_LKUP_RET_SUCCESS && found != BPF_FIB_LKUP_RET_NO_NEIGH) ||
+        !fib_is_neighbour(fib, p))
+        return leave(ctx, p, FWD_DROP_VIA, TC_ACT_SHOT);
+    if (p->flow.family == 4)
+        hop.ipv4_nh = p->via.w[3];
+    else
+        __builtin_memcpy(hop.ipv6_nh, &p->via, sizeof(hop.ipv6_nh));
+    return leave(ctx, p, FWD_REROUTED, bpf_redirect_neigh(fib->ifindex, &hop, sizeof(hop), 0));
 }
 
 /* "out" */
@@ -176,6 +193,8 @@ int end_route(struct __sk_buff *ctx)
         return leave(ctx, p, FWD_KERNEL, TC_ACT_UNSPEC);
     fib_question(&fib, p);
     found = bpf_fib_lookup(ctx, &fib, sizeof(fib), 0); /* checks the MTU, of segments too */
+    if (p->flags & PKT_F_VIA)
+        return to_neighbour(ctx, p, &fib, found);
     if (found != BPF_FIB_LKUP_RET_SUCCESS && found != BPF_FIB_LKUP_RET_NO_NEIGH)
         return leave(ctx, p, FWD_DROP_NO_ROUTE, TC_ACT_SHOT);
     return leave(ctx, p, FWD_REROUTED, bpf_redirect_neigh(fib.ifindex, NULL, 0, 0));

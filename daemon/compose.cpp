@@ -132,6 +132,31 @@ Result<> check_ends(const Chain &chain, const std::string &where)
     return Unit{};
 }
 
+// Only "out" asks a packet where it wants to go.
+Result<> check_neighbours(const Chain &chain, const std::string &where,
+                          const std::vector<Instance> &instances)
+{
+    for (std::size_t i = 0; i < chain.places.size(); ++i) {
+        if (chain.places[i].kind != Place::Kind::stage)
+            continue;
+        const Instance &stage = instance_of(chain, chain.places[i], instances);
+        const std::string chosen =
+            stage.type->chooses_neighbour ? stage.type->chooses_neighbour(stage.section) : "";
+        if (chosen.empty())
+            continue;
+        for (const std::size_t j : chain.reached(i)) {
+            const auto kind = chain.places[j].kind;
+            if (kind == Place::Kind::wire || kind == Place::Kind::hairpin)
+                return bad_input(in_quotes(stage.name) + " has " + chosen +
+                                     ", whose packets only 'out' can send: let them end there, "
+                                     "not in " +
+                                     (kind == Place::Kind::wire ? "a wire" : "hairpin"),
+                                 where);
+        }
+    }
+    return Unit{};
+}
+
 // What comes back by a tap must belong to one place, and a tap be nothing else.
 Result<> check_taps(const std::vector<Chain> &chains, const std::vector<Instance> &instances)
 {
@@ -191,7 +216,8 @@ std::set<std::string> interfaces_to(const std::vector<Chain> &chains, const std:
 Result<> check_both_ways(const std::vector<Chain> &chains, const std::vector<Instance> &instances)
 {
     for (const auto &i : instances) {
-        if (!i.type->descriptor.both_ways || i.one_armed)
+        if (!i.type->descriptor.both_ways || i.one_armed ||
+            (i.type->one_way && i.type->one_way(i.section)))
             continue;
         bool one_armed = false;
         const auto interfaces = interfaces_to(chains, i.name, one_armed);
@@ -245,6 +271,8 @@ Result<> check_composition(const std::vector<Chain> &chains, const std::vector<I
         if (auto r = check_order(chains[c], where, instances); !r)
             return r;
         if (auto r = check_ends(chains[c], where); !r)
+            return r;
+        if (auto r = check_neighbours(chains[c], where, instances); !r)
             return r;
     }
     if (auto r = check_taps(chains, instances); !r)

@@ -179,7 +179,7 @@ void NextHops::resolve(const Address &destination)
         keep(destination, answer); // neighbour_changed() completes it
         return;
     }
-    answer.value.state = NEXTHOP_RESOLVED;
+    answer.value.state = route->gateway ? NEXTHOP_BY_ROUTER : NEXTHOP_RESOLVED;
     answer.value.ifindex = route->ifindex;
     answer.value.mtu =
         static_cast<__u16>(std::min<std::uint32_t>(route->mtu ? route->mtu : port.mtu, 65535));
@@ -237,7 +237,7 @@ void NextHops::neighbour_changed(const Hop &hop)
     const auto destinations = users->second; // resolve() and forget() change the original
     for (const auto &destination : destinations) {
         const auto &value = answers_.at(destination).value;
-        const bool resolved = value.state == NEXTHOP_RESOLVED;
+        const bool resolved = value.state != NEXTHOP_PENDING; // NEXTHOP_SLOW has no hop
         if (valid && resolved &&
             std::equal(neighbour->mac.begin(), neighbour->mac.end(), value.dmac))
             continue; // only its state changed
@@ -346,6 +346,7 @@ NextHops::Counts NextHops::counts() const
     for (const auto &[destination, answer] : answers_) {
         switch (answer.value.state) {
         case NEXTHOP_RESOLVED:
+        case NEXTHOP_BY_ROUTER:
             ++c.resolved;
             break;
         case NEXTHOP_SLOW:

@@ -223,6 +223,11 @@ struct VnfType {
     // destination into them; and what destinations the section's rules ask for.
     std::function<std::vector<Destination>(const json &section)> rewrites;
     std::function<std::vector<Destination>(const json &section)> matches;
+    // With Descriptor.both_ways: whether answers pass the stage by with this section. None: never.
+    std::function<bool(const json &section)> one_way;
+    // What of the section makes the stage choose the neighbour that packets go to, for people;
+    // empty: nothing.
+    std::function<std::string(const json &section)> chooses_neighbour;
     // Whether the stage, with this section, lets every packet go on as it is: then it is
     // left out of the chain.
     std::function<bool(const json &section)> idle;

@@ -65,14 +65,15 @@ static __always_inline struct nexthop_line *nexthop_line(const struct ip_addr *a
 /* Asks the daemon to resolve `dst`, once: the pending entry says it was asked. */
 static __always_inline void nexthop_miss(const struct pkt *p)
 {
+    const struct ip_addr *dst = fib_destination(p);
     struct nexthop pending = {.state = NEXTHOP_PENDING, .used = 1};
     struct event e = {
         .type = EVENT_NEXTHOP_MISS,
         .slot = p->slot,
-        .addr = p->flow.daddr,
+        .addr = *dst,
     };
 
-    if (bpf_map_update_elem(&nexthops, &p->flow.daddr, &pending, BPF_NOEXIST) == 0)
+    if (bpf_map_update_elem(&nexthops, dst, &pending, BPF_NOEXIST) == 0)
         event_send(&e);
 }
 
@@ -93,6 +94,8 @@ static __always_inline __u32 nexthop_from_fib(struct xdp_md *ctx, const struct p
     default:
         return FWD_SLOW_LOCAL;
     }
+    if (p->flags & PKT_F_VIA && !fib_is_neighbour(&fib, p))
+        return FWD_DROP_VIA;
     nh->ifindex = fib.ifindex;
     /* A port that is not in the map cannot transmit XDP frames: the stack can. */
     if (!bpf_map_lookup_elem(&transmit_ports, &nh->ifindex))
@@ -131,7 +134,7 @@ static __always_inline const struct nexthop *nexthop_known(const struct ip_addr 
 static __always_inline __u32 nexthop_find(struct xdp_md *ctx, const struct pkt *p,
                                           struct nexthop *out)
 {
-    const struct nexthop *nh = nexthop_known(&p->flow.daddr);
+    const struct nexthop *nh = nexthop_known(fib_destination(p));
 
     if (!nh) {
         nexthop_miss(p);
@@ -144,6 +147,8 @@ static __always_inline __u32 nexthop_find(struct xdp_md *ctx, const struct pkt *
         return FWD_SLOW_LOCAL;
     if (p->l3_end - p->l3_off > nh->mtu)
         return FWD_SLOW_MTU;
+    if (p->flags & PKT_F_VIA && nh->state == NEXTHOP_BY_ROUTER)
+        return FWD_DROP_VIA;
     *out = *nh;
     return FWD_REDIRECT;
 }

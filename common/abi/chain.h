@@ -61,7 +61,8 @@ enum verdict {
     X(FWD_REROUTED, VNF_REASON(VERDICT_DONE, 2), "rerouted", "came from the slow path and has another destination since") \
     X(FWD_DROP_NO_PEER, VNF_REASON(VERDICT_DROP, 0), "no_peer", "the wire's other end is not set") \
     X(FWD_DROP_CHAIN, VNF_REASON(VERDICT_DROP, 1), "chain", "the chain ends here") \
-    X(FWD_DROP_NO_ROUTE, VNF_REASON(VERDICT_DROP, 2), "no_route", "no way to its new destination, or too long for it")
+    X(FWD_DROP_NO_ROUTE, VNF_REASON(VERDICT_DROP, 2), "no_route", "no way to its new destination, or too long for it") \
+    X(FWD_DROP_VIA, VNF_REASON(VERDICT_DROP, 3), "via", "not to be sent to the neighbour that a stage has chosen: it is not resolved yet, or none; or the kernel would have to do it")
 /* clang-format on */
 
 #define CHAIN_REASON_ENUM(name, value, text, help) name = (value),

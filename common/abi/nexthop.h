@@ -14,9 +14,10 @@ enum nexthop_state {
     NEXTHOP_PENDING = 0, /* asked for; until the answer the kernel's FIB is asked each time */
     NEXTHOP_RESOLVED,    /* everything below is valid */
     NEXTHOP_SLOW,        /* the kernel must handle it: local, unreachable, … */
+    NEXTHOP_BY_ROUTER,   /* as NEXTHOP_RESOLVED; the MAC is a router's, not the destination's */
 };
 
-/* Keyed by struct ip_addr: the destination of the packet as it leaves. */
+/* Keyed by struct ip_addr: the destination of the packet as it leaves, or pkt.via. */
 struct nexthop {
     __u32 ifindex; /* in the map of transmit ports */
     __u16 mtu;     /* largest IP datagram, bytes */

@@ -52,6 +52,7 @@ enum pkt_flag {
     PKT_F_ROUTER = 1 << 0, /* IPv4 options or an IPv6 hop-by-hop header: routers must look */
     PKT_F_RTHDR = 1 << 1,  /* an IPv6 routing header: daddr may not be the final one */
     PKT_F_QUOTED = 1 << 2, /* an ICMP error whose quoted packet is known, see pkt.quoted */
+    PKT_F_VIA = 1 << 3,    /* a stage has chosen the next hop, see pkt.via */
 };
 
 /* What is known of the layer 4 checksum: see bpf/lib/csum.h. */
@@ -89,6 +90,9 @@ struct pkt {
 
     struct flow_key flow;
 
+    /* With PKT_F_VIA: "out" sends the packet to this neighbour, whatever its destination. */
+    struct ip_addr via;
+
     /* With PKT_F_QUOTED: the start of the packet that an ICMP error quotes. Its
      * ports are zero unless quoted_l4 is PKT_L4_PORTS, for which the first 4
      * bytes of the upper layer suffice (RFC 792 promises 8). */
@@ -98,4 +102,4 @@ struct pkt {
     __u8 quoted_l4; /* enum pkt_l4: PORTS, OTHER, FRAGMENT, or UNREAD */
     __u8 pad2[7];
 };
-ABI_VALUE(struct pkt, 136);
+ABI_VALUE(struct pkt, 152);

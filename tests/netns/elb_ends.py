@@ -263,6 +263,30 @@ def flood(interface, mac, address, port, least):
     print(sent)
 
 
+def datagram(address, port, source_port):
+    with socket.socket(family_of(address), socket.SOCK_DGRAM) as s:
+        s.bind(("", source_port))
+        s.sendto(b"hello", (address, port))
+
+
+def too_big(address, port, source, source_port, mtu):
+    """Says that an answer from there to this datagram was too big for some link."""
+    ports = struct.pack("!HHHH", port, source_port, mtu + 100, 0)
+    at, to = (socket.inet_pton(family_of(a), a) for a in (address, source))
+    if family_of(address) == socket.AF_INET:
+        quoted = struct.pack("!BBHHHBBH", 0x45, 0, mtu + 120, 1, 0x4000, 64, 17, 0) + at + to
+        message = struct.pack("!BBHHH", 3, 4, 0, 0, mtu) + quoted + ports
+        total = sum(struct.unpack(f"!{len(message) // 2}H", message))
+        message = message[:2] + struct.pack("!H", folded(total)) + message[4:]
+        kind = socket.IPPROTO_ICMP
+    else:
+        quoted = struct.pack("!IHBB", 6 << 28, mtu + 100, 17, 64) + at + to
+        message = struct.pack("!BBHI", 2, 0, 0, mtu) + quoted + ports
+        kind = socket.IPPROTO_ICMPV6  # the kernel sums it
+    with socket.socket(family_of(address), socket.SOCK_RAW, kind) as s:
+        s.sendto(message, (address, 0))
+
+
 def main():
     what, *more = sys.argv[1:]
     if what in ("serve", "serve_udp"):
@@ -281,6 +305,10 @@ def main():
         exchange(more[0], *map(int, more[1:]))
     elif what == "refused":
         refused(more[0], int(more[1]))
+    elif what == "datagram":
+        datagram(more[0], int(more[1]), int(more[2]))
+    elif what == "too_big":
+        too_big(more[0], int(more[1]), more[2], int(more[3]), int(more[4]))
     elif what == "flood":
         flood(more[0], more[1], more[2], int(more[3]), int(more[4]))
 

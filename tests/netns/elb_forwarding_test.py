@@ -43,8 +43,7 @@ def tunnels(first=1, second=1):
     def to(address, port, protocol, net, source):
         at = [(net.format(11), port, first), (net.format(12), port, second)]
         return service(address, port, protocol, at, f'forward = "tunnel"\nsources = ["{source}"]')
-    return ("\n[elb]\none_armed = true # nothing comes back by it\n" +
-            to(VIP, 7001, "tcp", "10.0.{}.2", "10.0.11.1") +
+    return (to(VIP, 7001, "tcp", "10.0.{}.2", "10.0.11.1") +
             to(VIP6, 7001, "tcp", "fd00:{}::2", "fd00:11::1") +
             to(VIP, 80, "tcp", "10.0.{}.2", "10.0.11.1"))
 

@@ -99,6 +99,43 @@ TEST_CASE("a load balancer must see the answers too")
     CHECK(refusal({"in(eth0) -> efw -> out"}) == "accepted"); // no chain has it
 }
 
+TEST_CASE("a load balancer whose backends answer past it need not see the answers")
+{
+    const auto with = [](const std::vector<std::string> &ways) {
+        json services = json::array();
+        for (const auto &way : ways) {
+            services.push_back(service("192.0.2." + std::to_string(services.size() + 10), 80));
+            services.back()["forward"] = way;
+            if (way == "tunnel")
+                services.back()["sources"] = {"10.0.0.5"};
+        }
+        return json{{"elb", {{"service", services}}}};
+    };
+    const std::vector<std::string> one{"in(eth0) -> elb -> out"};
+    CHECK(refusal(one, with({"tunnel"})) == "accepted");
+    CHECK(refusal(one, with({"direct"})) == "accepted");
+    CHECK(refusal(one, with({"direct", "tunnel"})) == "accepted");
+    CHECK(refusal(one, with({"direct", "nat"}))
+              .starts_with("/chain/0/path: 'elb' sees only what comes in by eth0"));
+    CHECK(refusal(one, with({})).starts_with("/chain/0/path: 'elb' sees only"));
+    // Only "out" asks a packet where it wants to go.
+    const auto only_out = [&](const std::string &path, const std::string &end) {
+        CHECK(refusal({path}, with({"direct"})) ==
+              "/chain/0/path: 'elb' has service tcp 192.0.2.10:80 with forward = \"direct\", whose "
+              "packets only 'out' can send: let them end there, not in " +
+                  end);
+    };
+    only_out("in(eth0) -> elb -> hairpin", "hairpin");
+    only_out("in(eth0) -> elb -> efw -> wire(eth1)", "a wire");
+    CHECK(refusal({"in(eth0) -> elb -> hairpin"}, with({"tunnel"})) == "accepted");
+    CHECK(refusal({"in(eth0) -> efw -> { udp -> hairpin; otherwise -> elb -> out }"},
+                  with({"direct"})) == "accepted");
+    // They keep their destination.
+    CHECK(refusal({"in(eth0) -> elb -> efw -> out"},
+                  {{"efw", {{"rules", {"ip daddr 192.0.2.10 tcp dport 80 accept"}}}},
+                   {"elb", with({"direct"})["elb"]}}) == "accepted");
+}
+
 TEST_CASE("what a load balancer has rewritten cannot be matched behind it")
 {
     const std::string behind = both + std::string("elb -> efw -> out");

@@ -387,7 +387,8 @@ TEST_CASE("source NAT needs sources that can be such")
     CHECK(with({"10.0.0.5"}) ==
           "/service/0/sources: sources are of forward = \"source_nat\" or \"tunnel\"");
     service["forward"] = "nta";
-    CHECK(refusal(j) == "/service/0/forward: 'nta' is not a forward: nat, source_nat or tunnel");
+    CHECK(refusal(j) ==
+          "/service/0/forward: 'nta' is not a forward: nat, source_nat, tunnel or direct");
     const json plain = *check_section(section({backend("10.0.0.1")}), nullptr);
     CHECK(diff_sections(plain, checked) ==
           std::vector<std::string>{R"(+ elb service tcp 192.0.2.10:80 forward "source_nat")",
@@ -406,8 +407,7 @@ TEST_CASE("a tunnel leaves ports as they are")
     service["backends"][0]["port"] = 8080;
     CHECK(refusal(j) ==
           "/service/0/backends/0/port: backend 10.0.0.1:8080 gets the packets to tcp 192.0.2.10:80 "
-          "as "
-          "they are, in a tunnel: leave its port out, or write forward = \"nat\" for the service");
+          "as they are: leave its port out, or write forward = \"nat\" for the service");
     service["port"] = "80-90"; // not that either, of many
     service["backends"][0]["port"] = 80;
     CHECK(refusal(j).starts_with("/service/0/backends/0/port: backend 10.0.0.1:80 gets"));
@@ -417,6 +417,23 @@ TEST_CASE("a tunnel leaves ports as they are")
     service["backends"][0]["port"] = 80;
     service["source_ports"] = "2000-3000";
     CHECK(refusal(j) == "/service/0/source_ports: source_ports are of forward = \"source_nat\"");
+}
+
+TEST_CASE("direct server return leaves ports as they are, and has no sources")
+{
+    json j = section({backend("10.0.0.1")});
+    json &service = j["service"][0];
+    service["forward"] = "direct";
+    CHECK(refusal(j) == "accepted");
+    CHECK(services_of(*check_section(j, nullptr))[0].forwarding.how == ELB_DIRECT);
+    service["backends"][0]["port"] = 80;
+    CHECK(refusal(j) == "accepted");
+    service["backends"][0]["port"] = 8080;
+    CHECK(refusal(j).starts_with("/service/0/backends/0/port: backend 10.0.0.1:8080 gets"));
+    service["backends"][0].erase("port");
+    service["sources"] = {"10.0.0.5"};
+    CHECK(refusal(j) ==
+          "/service/0/sources: sources are of forward = \"source_nat\" or \"tunnel\"");
 }
 
 TEST_CASE("answers to a source do not look like packets to a service")

@@ -50,7 +50,11 @@ enum elb_forward {
     ELB_NAT,        /* the destination is rewritten */
     ELB_SOURCE_NAT, /* the source too: the backend answers an address of ours */
     ELB_TUNNEL,     /* the packet as it is, in another: the backend answers the client */
+    ELB_DIRECT,     /* the packet as it is, to the backend's MAC; likewise */
 };
+
+/* Whether the backend's answers pass elb by. */
+#define ELB_ONE_WAY(forward) ((forward) == ELB_TUNNEL || (forward) == ELB_DIRECT)
 
 /* By a service's index: the sources that its backends see. */
 struct elb_sources {
@@ -204,8 +208,8 @@ ABI_KEY(struct elb_fragment_key, 40);
 /* What became of the first: the addresses that it has now, and the stage's reason. */
 struct elb_fragment {
     struct ip_addr saddr; /* with ELB_TUNNEL: of the packet around it */
-    struct ip_addr daddr;
-    __u32 seen; /* elb_clock */
+    struct ip_addr daddr; /* with ELB_DIRECT: the backend */
+    __u32 seen;           /* elb_clock */
     __u16 backend;
     __u8 reason;
     __u8 forward; /* enum elb_forward */
@@ -244,9 +248,9 @@ ABI_VALUE(struct elb_backend_choices, 16);
     X(ELB_DROP_WAY_BACK, VNF_REASON(VERDICT_DROP, 1), "way_back_taken", "another connection of this client has the same way back from every backend tried") \
     X(ELB_DROP_FRAGMENT, VNF_REASON(VERDICT_DROP, 2), "fragment", "a fragment that came before the first of its datagram, or without the whole header") \
     X(ELB_DROP_SOURCES, VNF_REASON(VERDICT_DROP, 3), "sources_taken", "living connections have all ports tried of the service's sources") \
-    X(ELB_DROP_TOO_BIG, VNF_REASON(VERDICT_DROP, 4), "too_big", "too big for the tunnel to the backend, and no answer could be made of it") \
+    X(ELB_DROP_TOO_BIG, VNF_REASON(VERDICT_DROP, 4), "too_big", "too big for the way to the backend, and no answer could be made of it") \
     X(ELB_SLOW_NO_BACKEND, VNF_REASON(VERDICT_SLOW, 0), "no_backend", "the service has no backend with a weight: the kernel answers") \
-    X(ELB_SLOW_TTL, VNF_REASON(VERDICT_SLOW, 1), "ttl", "TTL or hop limit is used up before the tunnel: the kernel answers")
+    X(ELB_SLOW_TTL, VNF_REASON(VERDICT_SLOW, 1), "ttl", "TTL or hop limit is used up before the backend: the kernel answers")
 /* clang-format on */
 
 enum elb_reason { ELB_REASONS(CHAIN_REASON_ENUM) };

@@ -143,7 +143,7 @@ std::shared_ptr<Words> add_verb(CLI::App *parent, Context &context, const char *
 void add_forwarding(CLI::App *verb, Words &words)
 {
     verb->add_option("--forward", words.forward,
-                     "How packets get to the backends: nat, source_nat or tunnel");
+                     "How packets get to the backends: nat, source_nat, tunnel or direct");
     verb->add_option("--source", words.sources, "An address that backends see; up to eight");
     verb->add_option("--source-ports", words.source_ports, "FIRST-LAST, of source NAT");
 }

@@ -11,6 +11,8 @@ namespace evnf::elb
 {
 
 std::vector<Destination> services_rewritten(const json &section);
+bool all_one_way(const json &section);
+std::string direct_service(const json &section);
 std::string backend_of(const json &section, unsigned detail);
 
 } // namespace evnf::elb

@@ -142,7 +142,7 @@ struct elb_scratch {
     struct elb_target target;   /* forward_to(): where the packet goes */
     struct elb_end far;         /* of a target that is not of ELB_NAT */
     __u32 since;                /* way_of(): when the way back was last used */
-    __u32 limit;                /* tunnel_takes() */
+    __u32 limit;                /* backend_takes() */
     __u32 best, oldest;         /* way_find(): the try that found the way longest unused */
 };
 

@@ -16,9 +16,10 @@
  *        │ no
  *   hash -> slot -> backend (place.h) -> elb_openings ─────────> rewrite -> next
  *
- * DNAT towards the backend, and the reverse on the way back; the same stage does
- * both, in whichever chains it stands. Established connections do not look at the
- * slots, so changing weights or removing a backend moves none of them.
+ * "Rewrite" is DNAT towards the backend, and the reverse on the way back; the same stage does
+ * both, in whichever chains it stands. Other ways to backends are in forward.h. Established
+ * connections do not look at the slots, so changing weights or removing a backend moves none of
+ * them.
  */
 #include "vnfs/elb/alone.h"
 #include "vnfs/elb/forward.h"
@@ -100,7 +101,7 @@ __noinline __u32 place_far(__u32 service, struct elb_opening *known, struct elb_
         s->far.addr = s->back.daddr;
         s->far.port = s->back.dport;
     } else {
-        if (!tunnel_source(service, hash, &s->far))
+        if (t->forward == ELB_TUNNEL && !tunnel_source(service, hash, &s->far))
             return ELB_DROP_SOURCES;
         /* The backend's answers are not seen; a client's first datagram is enough. */
         s->opening.answered = !has_handshake(p);
@@ -196,7 +197,7 @@ static __always_inline void opening_goes_on(struct frame_ctx *ctx, struct pkt *p
     opening_target(o, t);
     if (o->forward != ELB_NAT) {
         far_keep(&o->far); /* the entry may be gone then */
-        if (o->forward == ELB_TUNNEL)
+        if (ELB_ONE_WAY(o->forward))
             return opening_seen(signs, o);
     }
     if (opening_is_done(ctx, p, signs, o))

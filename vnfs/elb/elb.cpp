@@ -18,6 +18,7 @@
 #include "vnfs/elb/keys.hpp"
 #include "vnfs/elb/leftovers.hpp"
 #include "vnfs/elb/monitor/weights.hpp"
+#include "vnfs/elb/on_link.hpp"
 #include "vnfs/elb/owners.hpp"
 #include "vnfs/elb/section.hpp"
 #include "vnfs/elb/slot_tables.hpp"
@@ -68,6 +69,8 @@ public:
 
     Result<> apply(const json &section) override
     {
+        if (auto r = check_on_link(services_of(section), in_force_); !r)
+            return r;
         const auto before = in_force_;
         auto r = bring(weights_.of(section));
         if (r) {
@@ -465,6 +468,8 @@ const VnfType type{.name = "elb",
                    .state_version = 3,
                    .migrate = migrate_connections,
                    .rewrites = services_rewritten,
+                   .one_way = all_one_way,
+                   .chooses_neighbour = direct_service,
                    .explain = backend_of};
 const Registration registration(type);
 

@@ -79,17 +79,21 @@ Result<Forwarding> read_forwarding(const json &table, const Address &service,
                                    const std::string &where)
 {
     const TableReader reader(table, where);
-    auto word = reader.word("forward", {"nat", "source_nat", "tunnel"}, "nat");
+    auto word = reader.word("forward", {"nat", "source_nat", "tunnel", "direct"}, "nat");
     if (!word)
         return word.error();
     Forwarding out;
-    out.how = *word == "nat" ? ELB_NAT : *word == "tunnel" ? ELB_TUNNEL : ELB_SOURCE_NAT;
-    if (out.how == ELB_NAT && reader.has("sources"))
+    out.how = *word == "nat"      ? ELB_NAT
+              : *word == "tunnel" ? ELB_TUNNEL
+              : *word == "direct" ? ELB_DIRECT
+                                  : ELB_SOURCE_NAT;
+    const bool has_sources = out.how == ELB_SOURCE_NAT || out.how == ELB_TUNNEL;
+    if (!has_sources && reader.has("sources"))
         return bad_input("sources are of forward = \"source_nat\" or \"tunnel\"",
                          reader.at("sources"));
     if (out.how != ELB_SOURCE_NAT && reader.has("source_ports"))
         return bad_input("source_ports are of forward = \"source_nat\"", reader.at("source_ports"));
-    if (out.how == ELB_NAT)
+    if (!has_sources)
         return out;
     if (auto r = read_sources(reader, service, out); !r)
         return r.error();

@@ -2,6 +2,7 @@
 // How a service's packets get to its backends:
 //   "forward": "source_nat", "sources": ["10.0.0.5"], "source_ports": "1024-32767"
 //   "forward": "tunnel", "sources": ["10.0.0.5"]
+//   "forward": "direct"
 #pragma once
 
 #include <cstdint>
@@ -22,6 +23,8 @@ struct Forwarding {
     std::uint16_t first_port = 1024, last_port = 32767;
 
     [[nodiscard]] elb_sources raw() const;
+    // Whether the backends' answers pass elb by.
+    [[nodiscard]] bool one_way() const { return ELB_ONE_WAY(how); }
     friend bool operator==(const Forwarding &, const Forwarding &) = default;
 };
 

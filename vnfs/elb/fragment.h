@@ -92,7 +92,7 @@ static __always_inline __u32 fragment_goes(struct frame_ctx *ctx, struct pkt *p,
     t->backend = note->backend;
     t->rewrite = to_backend ? ELB_TO_BACKEND : ELB_TO_CLIENT;
     t->forward = note->forward;
-    if (t->forward == ELB_TUNNEL)
+    if (ELB_ONE_WAY(t->forward))
         return ELB_FORWARD;
     delta = csum_delta_addr(&p->flow.saddr, &note->saddr) +
             csum_delta_addr(&p->flow.daddr, &note->daddr);
@@ -141,11 +141,11 @@ __noinline int fragment_note(__u32 reason, __u32 backend, __u32 forward)
         return 0;
     }
     s->note.saddr = p->flow.saddr;
-    s->note.daddr = p->flow.daddr;
+    s->note.daddr = forward == ELB_DIRECT && reason == ELB_NEXT_BACKEND ? p->via : p->flow.daddr;
     s->note.seen = elb_now();
     s->note.backend = backend;
-    /* Too big for the tunnel, it has become the answer to its sender: the others are lost. */
-    s->note.reason = forward == ELB_TUNNEL && reason == ELB_NEXT_CLIENT ? ELB_DROP_TOO_BIG : reason;
+    /* Too big for its way, it has become the answer to its sender: the others are lost. */
+    s->note.reason = ELB_ONE_WAY(forward) && reason == ELB_NEXT_CLIENT ? ELB_DROP_TOO_BIG : reason;
     s->note.forward = forward;
     bpf_map_update_elem(&elb_fragments, &s->key, &s->note, BPF_ANY);
     return 0;

@@ -147,7 +147,7 @@ __noinline __u32 icmp_error(struct frame_ctx *ctx, struct pkt *p)
     if (p->quoted_l4 != PKT_L4_PORTS || !same_addr(&p->flow.daddr, &p->quoted.saddr) ||
         !icmp_target(p, s))
         return NEXT;
-    if (t->forward == ELB_TUNNEL) /* it has sent the packet as it is quoted */
+    if (ELB_ONE_WAY(t->forward)) /* it has sent the packet as it is quoted */
         return ELB_FORWARD;
     delta = icmp_rewrite_quoted(ctx, p, s);
     addr_delta = icmp_ends(p, s);

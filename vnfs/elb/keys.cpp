@@ -44,7 +44,7 @@ Owners owners_of(const std::vector<Service> &services)
 {
     Owners out;
     for (const auto &s : services) {
-        if (s.forwarding.how == ELB_TUNNEL)
+        if (s.forwarding.one_way())
             continue; // they answer the client
         for (const auto &b : s.backends) {
             const elb_service_key key{b.endpoint.address.raw(), htons(b.endpoint.port), s.protocol,
@@ -58,7 +58,7 @@ Owners owners_of(const std::vector<Service> &services)
     }
     // What comes from a port may answer a service that keeps it too.
     for (const auto &s : services) {
-        if (s.forwarding.how == ELB_TUNNEL)
+        if (s.forwarding.one_way())
             continue;
         for (const auto &b : s.backends)
             if (!b.endpoint.port)

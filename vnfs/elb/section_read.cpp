@@ -43,11 +43,10 @@ Result<Backend> read_backend(const json &table, const Service &service, const st
         return bad_input("backend " + endpoint->text() + " and service " + service.name() +
                              " are not of one IP version",
                          where + "/address");
-    if (service.forwarding.how == ELB_TUNNEL && endpoint->port &&
-        endpoint->port != service.ports.one())
+    if (service.forwarding.one_way() && endpoint->port && endpoint->port != service.ports.one())
         return bad_input("backend " + endpoint->text() + " gets the packets to " + service.name() +
-                             " as they are, in a tunnel: leave its port out, or write forward = "
-                             "\"nat\" for the service",
+                             " as they are: leave its port out, or write forward = \"nat\" for "
+                             "the service",
                          where + "/port");
     if (endpoint->address == service.address &&
         (!endpoint->port || service.ports.contains(endpoint->port)))
@@ -90,9 +89,10 @@ Result<Service> read_service_alone(const json &table, const std::string &where)
     if (auto r = take(s.forwarding, read_forwarding(table, *address, where)); !r)
         return r.error();
     if (*protocol == "sctp" && s.forwarding.how == ELB_SOURCE_NAT)
-        return bad_input("SCTP's checksum covers ports, which source NAT may have to change, and "
-                         "elb does not make it anew: write forward = \"nat\" or \"tunnel\"",
-                         where + "/forward");
+        return bad_input(
+            "SCTP's checksum covers ports, which source NAT may have to change, and "
+            "elb does not make it anew: write forward = \"nat\", \"tunnel\" or \"direct\"",
+            where + "/forward");
     return s;
 }
 

@@ -157,8 +157,8 @@ static __always_inline bool inner_hop(struct frame_ctx *ctx, const struct pkt *p
 
 /* How big a packet with a header of `room` bytes more may be on the way to the target, if it
  * is bigger; 0 if not. */
-static __always_inline __u32 tunnel_limit(struct frame_ctx *ctx, const struct pkt *p,
-                                          const struct elb_target *t, __u32 room)
+static __always_inline __u32 way_limit(struct frame_ctx *ctx, const struct pkt *p,
+                                       const struct elb_target *t, __u32 room)
 {
     struct bpf_fib_lookup fib = {.tot_len = p->l3_end - p->l3_off + room};
 
@@ -178,22 +178,23 @@ static __always_inline __u32 tunnel_limit(struct frame_ctx *ctx, const struct pk
                : 0;
 }
 
-/* Whether the packet can be put into a tunnel to the scratch's target: NEXT, or the reason why
- * not. Too big for it, s->limit is how big it may be, else zero. */
-__noinline __u32 tunnel_takes(struct frame_ctx *ctx)
+/* Whether the packet as it is, or in a tunnel, can go to the scratch's target: NEXT, or the reason
+ * why not. Too big for that, s->limit is how big it may be, else zero. */
+__noinline __u32 backend_takes(struct frame_ctx *ctx)
 {
     struct elb_scratch *s = scratch_get();
     struct pkt *p = pkt_get();
-    __u32 room, limit;
+    __u32 room = 0, limit;
 
     if (!p || !s)
         return SLOW_L4_UNKNOWN;
     if (p->ttl <= 1)
         return ELB_SLOW_TTL;
-    room = p->flow.family == 4 ? sizeof(struct iphdr) : sizeof(struct ipv6hdr);
-    limit = tunnel_limit(ctx, p, &s->target, room);
+    if (s->target.forward == ELB_TUNNEL)
+        room = p->flow.family == 4 ? sizeof(struct iphdr) : sizeof(struct ipv6hdr);
+    limit = way_limit(ctx, p, &s->target, room);
     s->limit = limit ? limit - room : 0;
-    if (limit)
+    if (limit || !room)
         return NEXT;
 #ifndef EVNF_TC
     if (!csum_finish(ctx, p)) /* nobody else would find it in there */
