@@ -181,44 +181,39 @@ TEST_CASE("each record is whole and at one reader, or counted as lost")
     const bool local = GENERATE(false, true);
     Reader reader(local);
     auto exporter = exporter_to(reader.place);
-    unsigned next = 0, first = 0; // that this reader has
-    for (unsigned round = 0; round < (local ? 1 : 2); ++round) {
-        put_soon(exporter, flow(next));
-        ++next;
-        reader.accept();
-        fill(exporter, next);
-        REQUIRE(next > first + 10);
-        reader.read(1000 + 3000 * round);
-        const std::size_t arrived = reader.text.size() + (local ? 0 : reader.unread());
-        const auto numbers = reader.numbers();
-        std::vector<unsigned> want(numbers.size());
-        std::iota(want.begin(), want.end(), first);
-        CHECK(numbers == want);
-        // Lines that have arrived whole.
-        unsigned whole = first;
-        for (std::size_t size = 0; whole < next; ++whole)
-            if ((size += flow(whole).dump().size() + 1) > arrived)
-                break;
-        const unsigned taken = next;
-        reader.hang_up();
-        put_soon(exporter, flow(next));
-        ++next;
-        reader.accept();
-        reader.read(1 << 20);
-        const auto after = reader.numbers();
-        REQUIRE(!after.empty());
-        // The one that was begun is told again.
-        CHECK((after.front() == taken || after.front() == taken - 1));
-        CHECK(after.back() == taken);
-        const std::uint64_t lost = exporter.lost();
-        if (local)
-            CHECK(lost >= after.front() - whole);
-        else
-            CHECK(lost == after.front() - whole);
-        CHECK(lost <= taken);
-        first = next;
-        reader.hang_up();
-    }
+    unsigned next = 0;
+    put_soon(exporter, flow(next));
+    ++next;
+    reader.accept();
+    reader.read(3000); // no more later: what has arrived stays as it is
+    fill(exporter, next);
+    REQUIRE(next > 10);
+    const std::size_t arrived = reader.text.size() + (local ? 0 : reader.unread());
+    const auto numbers = reader.numbers();
+    std::vector<unsigned> want(numbers.size());
+    std::iota(want.begin(), want.end(), 0);
+    CHECK(numbers == want);
+    // Lines that have arrived whole.
+    unsigned whole = 0;
+    for (std::size_t size = 0; whole < next; ++whole)
+        if ((size += flow(whole).dump().size() + 1) > arrived)
+            break;
+    const unsigned taken = next;
+    reader.hang_up();
+    put_soon(exporter, flow(next));
+    reader.accept();
+    reader.read(1 << 20);
+    const auto after = reader.numbers();
+    REQUIRE(!after.empty());
+    // The one that was begun is told again.
+    CHECK((after.front() == taken || after.front() == taken - 1));
+    CHECK(after.back() == taken);
+    const std::uint64_t lost = exporter.lost();
+    if (local)
+        CHECK(lost >= after.front() - whole);
+    else
+        CHECK(lost == after.front() - whole);
+    CHECK(lost <= taken);
     if (local)
         ::unlink(reader.place.substr(5).c_str());
 }
