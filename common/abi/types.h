@@ -25,7 +25,7 @@
 
 /* The version of every layout that is pinned and so outlives a daemon. Raise it
  * when one of them changes; a daemon refuses to adopt maps of another version. */
-#define EVNF_ABI 3
+#define EVNF_ABI 4
 
 /* An IPv4 or IPv6 address, as on the wire. IPv4 is held in its IPv4-mapped form,
  * ::ffff:a.b.c.d (RFC 4291 section 2.5.5.2), so that one table serves both. */
