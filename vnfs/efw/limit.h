@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* A rule's limit: a token bucket, kept as the time at which it will be full again (the
- * generic cell rate algorithm, ITU-T I.371 annex A). */
+/* A rule's limit: token buckets of packets. */
 #pragma once
 #include <linux/bpf.h>
 #include <stdbool.h>
@@ -9,6 +8,7 @@
 
 #include "abi/match.h"
 #include "abi/pkt.h"
+#include "lib/bucket.h"
 #include "vnfs/efw/abi.h"
 
 /* When a bucket will be full, in nanoseconds since boot. The least recently used goes when
@@ -19,9 +19,6 @@ struct {
     __type(key, struct efw_bucket_key);
     __type(value, __u64);
 } efw_buckets SEC(".maps");
-
-/* How often another CPU may be faster before it counts as no token. */
-#define LIMIT_TRIES 8
 
 /* Whether there is a token, which then is gone. Without memory for a bucket there is none. */
 static __always_inline bool limit_take(const struct efw_bucket_key *key,
@@ -38,16 +35,7 @@ static __always_inline bool limit_take(const struct efw_bucket_key *key,
         if (!bucket)
             return false;
     }
-    for (int i = 0; i < LIMIT_TRIES; i++) {
-        __u64 was = *(volatile __u64 *)bucket;
-        __u64 full = (was > now ? was : now) + rule->period;
-
-        if (full - now > depth)
-            return false;
-        if (__sync_val_compare_and_swap(bucket, was, full) == was)
-            return true;
-    }
-    return false;
+    return bucket_take(bucket, now, rule->period, depth);
 }
 
 /* Whether the rule, as far as its limit goes, matches the packet. */
