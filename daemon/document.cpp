@@ -185,11 +185,21 @@ std::string word_of(const json &section, const char *key, const char *otherwise)
     return word.is_string() ? word.get<std::string>() : "";
 }
 
-Result<> check_toolkit_keys(const json &section, const std::string &where)
+std::string exit_of(const VnfType &type, const json &section)
+{
+    const std::string word = word_of(section, type.exit_key.c_str(), "stack");
+    return type.exit_key == "exit" || exits.contains(word) ? word : "stack";
+}
+
+Result<> check_toolkit_keys(const VnfType &type, const json &section, const std::string &where)
 {
     if (section.is_object() && !section.value("one_armed", json(false)).is_boolean())
         return bad_input("one_armed is true or false", where + "/one_armed");
-    const std::string exit = word_of(section, "exit", "stack");
+    if (type.exit_key != "exit" && section.is_object() && section.contains("exit"))
+        return bad_input("where the slow packets of " + type.name + " go, its " + type.exit_key +
+                             " says",
+                         where + "/exit");
+    const std::string exit = exit_of(type, section);
     if (!exits.contains(exit))
         return bad_input("the exit is stack (the kernel), tap (an interface) or xsk (user space)",
                          where + "/exit");
@@ -204,9 +214,9 @@ Result<> check_toolkit_keys(const json &section, const std::string &where)
     const bool has_tap = section.is_object() && section.contains("tap");
     const std::string tap = word_of(section, "tap", "");
     if (has_tap != (exit == "tap") || (has_tap && (tap.empty() || tap.size() >= IFNAMSIZ)))
-        return bad_input("exit = \"tap\" goes with tap = \"INTERFACE\"",
+        return bad_input(type.exit_key + " = \"tap\" goes with tap = \"INTERFACE\"",
                          where + (has_tap         ? "/tap"
-                                  : exit == "tap" ? "/exit"
+                                  : exit == "tap" ? "/" + type.exit_key
                                                   : ""));
     return Unit{};
 }
@@ -214,7 +224,8 @@ Result<> check_toolkit_keys(const json &section, const std::string &where)
 // Unless said otherwise, what may drop packets fails closed.
 bool down_drops(const VnfType &type, const json &section)
 {
-    return word_of(section, "exit_down", type.descriptor.drops ? "drop" : "next") == "drop";
+    const bool closes = type.descriptor.drops && !type.descriptor.fails_open;
+    return word_of(section, "exit_down", closes ? "drop" : "next") == "drop";
 }
 
 Instance instance(const std::string &name, const json &section, json own)
@@ -224,7 +235,7 @@ Instance instance(const std::string &name, const json &section, json own)
             type,
             std::move(own),
             section.value("one_armed", false),
-            exits.at(word_of(section, "exit", "stack")),
+            exits.at(exit_of(*type, section)),
             word_of(section, "tap", ""),
             down_drops(*type, section),
             word_of(section, "objects", "")};
@@ -244,7 +255,7 @@ Result<json> check_section(const std::string &name, const json &section, const j
     }
     if (!path::is_name(name))
         return bad_input(in_quotes(name) + ": " + path::name_rule, where);
-    if (auto r = check_toolkit_keys(section, where); !r)
+    if (auto r = check_toolkit_keys(*type, section, where); !r)
         return r.error();
     // What was of another VNF until now is nothing to go on from.
     const json before = running.is_object() ? running.value(name, json()) : json();

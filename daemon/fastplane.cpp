@@ -129,6 +129,7 @@ Result<> FastPlane::install(const json &document, const json &running, Rtnl &rtn
         replaced_ = std::exchange(current_, *std::move(next));
     }
     close_xsks(*current_);
+    current_->tick(); // what waits for being in force does not wait for the clock
     return Unit{};
 }
 
@@ -151,13 +152,12 @@ void FastPlane::unguard(const Generation &next)
 }
 
 // A generation may hold packets that came in while it was in force.
-void FastPlane::give(unsigned place, unsigned bucket, unsigned ifindex,
-                     std::span<const std::uint8_t> frame)
+void FastPlane::give(const xsk_meta &meta, unsigned ifindex, std::span<const std::uint8_t> frame)
 {
     const std::lock_guard lock(workers_mutex_);
     for (const auto *g : {current_.get(), replaced_.get()})
-        if (g && g->workers() && g->plan().place_tag() == (place & PLACE_TAG_MASK))
-            return g->workers()->give(place, bucket, ifindex, frame);
+        if (g && g->workers() && g->plan().place_tag() == (meta.place.place & PLACE_TAG_MASK))
+            return g->workers()->give(meta, ifindex, frame);
 }
 
 // Sockets outlast generations. One that cannot be opened is no fault: packets then come by
@@ -168,9 +168,9 @@ void FastPlane::open_xsks(const Generation &next)
         const unsigned ifindex = next.plan().links.at(interface).ifindex;
         if (!xsk_ports_.contains(ifindex)) {
             auto opened =
-                XskPort::open(interface, [this, ifindex](unsigned place, unsigned bucket,
+                XskPort::open(interface, [this, ifindex](const xsk_meta &meta,
                                                          std::span<const std::uint8_t> frame) {
-                    give(place, bucket, ifindex, frame);
+                    give(meta, ifindex, frame);
                 });
             if (!opened) {
                 log_warning(opened.error().message() +

@@ -76,8 +76,7 @@ private:
     void close_xsks(const Generation &current);
     [[nodiscard]] Result<> tell_generations(const Generation &next) const;
     Result<> go_back_at_tc(const Generation &next);
-    void give(unsigned place, unsigned bucket, unsigned ifindex,
-              std::span<const std::uint8_t> frame);
+    void give(const xsk_meta &meta, unsigned ifindex, std::span<const std::uint8_t> frame);
     void detach_unused(const Generation &generation);
     [[nodiscard]] unsigned take_handle() const;
 

@@ -12,7 +12,6 @@
 #include <mutex>
 #include <thread>
 
-#include "abi/place.h"
 #include "base/log.hpp"
 
 namespace evnf
@@ -81,11 +80,11 @@ public:
         thread_.join();
     }
 
-    void give(unsigned place, unsigned ifindex, std::span<const std::uint8_t> frame)
+    void give(const xsk_meta &meta, unsigned ifindex, std::span<const std::uint8_t> frame)
     {
         std::unique_lock lock(mutex_);
         room_.wait(lock, [&] { return queue_.size() < queue_frames || ending_; });
-        queue_.push_back({place, ifindex, {frame.begin(), frame.end()}});
+        queue_.push_back({meta, ifindex, {frame.begin(), frame.end()}});
         const bool was_empty = queue_.size() == 1;
         lock.unlock();
         if (was_empty)
@@ -99,7 +98,8 @@ public:
 
 private:
     struct Given {
-        unsigned place, ifindex;
+        xsk_meta meta;
+        unsigned ifindex;
         std::vector<std::uint8_t> frame;
     };
 
@@ -137,7 +137,8 @@ private:
         }
         room_.notify_all();
         for (const auto &g : mine)
-            handle(g.place & PLACE_SLOT_MASK, g.place, g.ifindex, {g.frame, true, nullptr});
+            handle(g.meta.place.place & PLACE_SLOT_MASK, g.meta.place.place, g.ifindex,
+                   {g.frame, true, nullptr, g.meta.note, g.meta.l3_off});
     }
 
     static int on_copy(void *self, void *data, std::size_t size)
@@ -146,8 +147,9 @@ private:
         if (size < sizeof head || head.caplen > size - sizeof head)
             return 0; // never: the fast path wrote it
         const auto *bytes = static_cast<const std::uint8_t *>(data) + sizeof head;
-        static_cast<Worker *>(self)->handle(head.pkt.slot, head.place, head.pkt.ifindex,
-                                            {{bytes, head.caplen}, head.place != 0, &head});
+        static_cast<Worker *>(self)->handle(
+            head.pkt.slot, head.place, head.pkt.ifindex,
+            {{bytes, head.caplen}, head.place != 0, &head, head.pkt.note, head.pkt.l3_off});
         return 0;
     }
 
@@ -261,11 +263,10 @@ Result<> Workers::spread()
     return Unit{};
 }
 
-void Workers::give(unsigned place, unsigned bucket, unsigned ifindex,
-                   std::span<const std::uint8_t> frame)
+void Workers::give(const xsk_meta &meta, unsigned ifindex, std::span<const std::uint8_t> frame)
 {
-    if (const auto worker = by_bucket_[bucket % COPY_BUCKETS].load())
-        worker->give(place, ifindex, frame);
+    if (const auto worker = by_bucket_[meta.place.bucket % COPY_BUCKETS].load())
+        worker->give(meta, ifindex, frame);
 }
 
 Workers::Counts Workers::counts() const

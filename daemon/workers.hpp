@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "abi/copy.h"
+#include "abi/place.h"
 #include "base/bpf.hpp"
 #include "daemon/reenter.hpp"
 #include "vnfs/vnf.hpp"
@@ -33,8 +34,7 @@ public:
 
     // A packet that came by AF_XDP. Waits while its worker's queue is full; then the loss
     // is at the socket's ring, where it is seen and counted.
-    void give(unsigned place, unsigned bucket, unsigned ifindex,
-              std::span<const std::uint8_t> frame);
+    void give(const xsk_meta &meta, unsigned ifindex, std::span<const std::uint8_t> frame);
 
     struct Counts {
         std::size_t workers = 0;

@@ -15,7 +15,6 @@
 #include <filesystem>
 
 #include "abi/copy.h"
-#include "abi/place.h"
 #include "base/log.hpp"
 
 namespace evnf
@@ -102,10 +101,10 @@ public:
             const xdp_desc *d = xsk_ring_cons__rx_desc(&rx_, at + i);
             const auto *frame = static_cast<const std::uint8_t *>(
                 xsk_umem__get_data(area_, xsk_umem__add_offset_to_addr(d->addr)));
-            place_meta meta{};
+            xsk_meta meta{};
             std::memcpy(&meta, frame - sizeof meta, sizeof meta);
-            if (meta.magic == PLACE_META_MAGIC)
-                handler(meta.place, meta.bucket, {frame, d->len});
+            if (meta.place.magic == PLACE_META_MAGIC)
+                handler(meta, {frame, d->len});
             *xsk_ring_prod__fill_addr(&fill_, back + i) = xsk_umem__extract_addr(d->addr);
         }
         xsk_ring_cons__release(&rx_, n);

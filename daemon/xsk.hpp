@@ -9,6 +9,7 @@
 #include <thread>
 #include <vector>
 
+#include "abi/place.h"
 #include "base/bpf.hpp"
 
 namespace evnf
@@ -19,9 +20,8 @@ namespace evnf
 class XskPort
 {
 public:
-    // A packet, its place and its flow's bucket (abi/place.h).
-    using Handler =
-        std::function<void(unsigned place, unsigned bucket, std::span<const std::uint8_t> frame)>;
+    // A packet, and what is known of it.
+    using Handler = std::function<void(const xsk_meta &meta, std::span<const std::uint8_t> frame)>;
 
     static Result<std::unique_ptr<XskPort>> open(const std::string &interface, Handler handler);
     ~XskPort();

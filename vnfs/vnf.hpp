@@ -52,6 +52,9 @@ struct SlowPacket {
     std::span<const std::uint8_t> frame; // from the Ethernet header on
     bool held;                           // the packet itself
     const copy_head *head;               // what is known of it; null by AF_XDP
+    // Of the packet itself: what its stage has put into pkt.note, and where its IP header is.
+    std::uint64_t note = 0;
+    unsigned l3_off = 0;
 };
 
 // The slow path of a VNF in user space: one object for each worker thread, which sees
@@ -159,12 +162,13 @@ struct Descriptor {
     Access network = Access::read;   // IP header
     Access transport = Access::read; // ports, flags
     Access payload = Access::none;
-    bool stateful = false;  // keeps something of a flow from packet to packet
-    bool drops = false;     // may end a packet's way
-    bool both_ways = false; // the answers must come by it too
-    bool has_rules = false; // searches them by bpf/lib/match.h
-    bool copies = false;    // sends copies of packets to its workers
-    unsigned cost_ns = 0;   // of a hit, warm, by ./run bench; for estimates
+    bool stateful = false;   // keeps something of a flow from packet to packet
+    bool drops = false;      // may end a packet's way
+    bool fails_open = false; // when its slow path is away, packets go on, though it drops
+    bool both_ways = false;  // the answers must come by it too
+    bool has_rules = false;  // searches them by bpf/lib/match.h
+    bool copies = false;     // sends copies of packets to its workers
+    unsigned cost_ns = 0;    // of a hit, warm, by ./run bench; for estimates
 };
 
 // Packets to some destination: what rules of different VNFs are compared by.
@@ -228,6 +232,9 @@ struct VnfType {
     // What of the section makes the stage choose the neighbour that packets go to, for people;
     // empty: nothing.
     std::function<std::string(const json &section)> chooses_neighbour;
+    // The section's key that says where slow packets go. Of another than the toolkit's own,
+    // words that are no exits mean that there are no slow packets.
+    std::string exit_key = "exit";
     // Whether the stage, with this section, lets every packet go on as it is: then it is
     // left out of the chain.
     std::function<bool(const json &section)> idle;

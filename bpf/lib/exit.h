@@ -72,6 +72,13 @@ struct {
     __type(value, __u32);
 } exit_xsks SEC(".maps");
 
+static __always_inline void place_put(struct place_meta *m, __u32 place, __u32 bucket)
+{
+    m->magic = PLACE_META_MAGIC;
+    m->place = place;
+    m->bucket = bucket;
+}
+
 /* Writes the packet's place before the frame. */
 static __always_inline bool place_write(struct xdp_md *ctx, __u32 place, __u32 bucket)
 {
@@ -82,9 +89,23 @@ static __always_inline bool place_write(struct xdp_md *ctx, __u32 place, __u32 b
     m = (void *)(long)ctx->data_meta;
     if ((void *)(m + 1) > (void *)(long)ctx->data)
         return false;
-    m->magic = PLACE_META_MAGIC;
-    m->place = place;
-    m->bucket = bucket;
+    place_put(m, place, bucket);
+    return true;
+}
+
+/* The same for a worker, with what its stage tells it. */
+static __always_inline bool xsk_write(struct xdp_md *ctx, const struct pkt *p)
+{
+    struct xsk_meta *m;
+
+    if (bpf_xdp_adjust_meta(ctx, -(int)sizeof(*m)))
+        return false;
+    m = (void *)(long)ctx->data_meta;
+    if ((void *)(m + 1) > (void *)(long)ctx->data)
+        return false;
+    m->note = p->note;
+    m->l3_off = p->l3_off;
+    place_put(&m->place, chain_place_tag | p->slot, copy_bucket(&p->flow));
     return true;
 }
 
@@ -104,7 +125,7 @@ static __always_inline int exit_xsk(struct xdp_md *ctx, struct pkt *p, const str
 
     if (p->port < EXIT_PORTS && ctx->rx_queue_index < EXIT_QUEUES &&
         bpf_map_lookup_elem(&exit_xsks, &key)) {
-        if (place_write(ctx, chain_place_tag | p->slot, copy_bucket(&p->flow)))
+        if (xsk_write(ctx, p))
             return bpf_redirect_map(&exit_xsks, key, XDP_DROP);
         slot_count(ctx, p, DROP_NO_METADATA);
         return XDP_DROP;

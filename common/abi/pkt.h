@@ -79,13 +79,13 @@ struct pkt {
     __u8 tcp_flags; /* byte 13 of the TCP header (RFC 9293); zero if not TCP */
     __u8 icmp_type; /* zero, as the code, if not PKT_L4_ICMP */
     __u8 icmp_code;
-    __u8 ttl;   /* TTL or hop limit */
-    __u8 flags; /* enum pkt_flag */
-    __u8 csum;  /* enum pkt_csum */
-    __u8 vlans; /* how many tags */
-    __u8 port;  /* whose AF_XDP sockets can have it; EXIT_PORTS: none, see abi/copy.h */
-    __u8 tos;   /* TOS or traffic class; the upper six bits are the DSCP */
-    __u8 pad[1];
+    __u8 ttl;       /* TTL or hop limit */
+    __u8 flags;     /* enum pkt_flag */
+    __u8 csum;      /* enum pkt_csum */
+    __u8 vlans;     /* how many tags */
+    __u8 port;      /* whose AF_XDP sockets can have it; EXIT_PORTS: none, see abi/copy.h */
+    __u8 tos;       /* TOS or traffic class; the upper six bits are the DSCP */
+    __u8 quoted_l4; /* enum pkt_l4: PORTS, OTHER, FRAGMENT, or UNREAD; see below */
     __u16 vlan_tci[PKT_MAX_VLANS]; /* host order, outermost first */
 
     struct flow_key flow;
@@ -99,7 +99,7 @@ struct pkt {
     struct flow_key quoted;
     __u16 quoted_l3_off;
     __u16 quoted_l4_off;
-    __u8 quoted_l4; /* enum pkt_l4: PORTS, OTHER, FRAGMENT, or UNREAD */
-    __u8 pad2[7];
+
+    __u64 note; /* of a slow packet: what its stage tells the worker that gets it */
 };
 ABI_VALUE(struct pkt, 152);

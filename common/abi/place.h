@@ -39,6 +39,15 @@ struct place_meta {
 ABI_VALUE(struct place_meta, 8);
 #define PLACE_META_MAGIC 0x65564e46
 
+/* What a packet has before it that goes to a worker by AF_XDP. */
+struct xsk_meta {
+    __u64 note;   /* pkt.note */
+    __u16 l3_off; /* pkt.l3_off */
+    __u16 pad[3];
+    struct place_meta place; /* next to the frame */
+};
+ABI_VALUE(struct xsk_meta, 24);
+
 /* An interface with a chain, by ifindex: what comes in there must have a place when it
  * goes out. In force once one packet with a place has been seen, as not every driver has
  * room for metadata. */
