@@ -24,6 +24,12 @@ Stage elb(const Traffic &traffic)
     return {"elb", elb_section(traffic.flows), ELB_NEXT_BACKEND};
 }
 
+// With room for all flows; nobody says what they are, and their copies are over soon.
+Stage edpi()
+{
+    return {"edpi", {{"flows", 131072}}, NEXT};
+}
+
 class Preparation
 {
 public:
@@ -58,6 +64,8 @@ public:
              [&] { return Subject::chain({efw(many_rules)}, End::forward); }},
             {"elb", "root -> elb -> forward",
              [&] { return Subject::chain({balancer}, End::forward); }},
+            {"edpi", "root -> edpi -> forward",
+             [&] { return Subject::chain({edpi()}, End::forward); }},
             {"efw_elb", "root -> efw -> elb -> forward",
              [&] {
                  return Subject::chain({few, balancer}, End::forward);
