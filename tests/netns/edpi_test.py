@@ -153,7 +153,18 @@ class EdpiTest(EdpiCase):
     def test_a_wrong_section_says_what_is_wrong(self):
         self.start()
         for line, what in (('idle = 0', "idle is a number from 1 to 86400"),
-                           ('mode = "tap"', "'tap' is not a mode: copy or capture"),
+                           ('mode = "tpa"', "'tpa' is not a mode: copy, capture, stack, tap or xsk"),
+                           ('mode = "tap"', 'mode = "tap" goes with tap = "INTERFACE"'),
+                           ('exit = "xsk"', "where the slow packets of edpi go, its mode says"),
+                           ('[[edpi.policy]]\nname = "a"\nactoin = "drop"',
+                            "'actoin' is not a key of a policy"),
+                           ('[[edpi.policy]]\nname = "a"\naction = "drop"\napplication = ["Htp"]',
+                            "nDPI has no application 'Htp'"),
+                           ('[[edpi.policy]]\nname = "a"\naction = "limit"\nrate = "10 mbit"',
+                            'a rate is such as "10 mbit/s"'),
+                           ('[[edpi.policy]]\nname = "a"\naction = "drop"\ndscp = 1',
+                            "dscp is of the action mark, not of drop"),
+                           ('elephants = {}', "elephants are told by application"),
                            ('protocols = "/nowhere"', "read the protocols of /nowhere: No such file"),
                            ('flows = 2048', "has size 1024, wanted is 2048: keep the old value")):
             text = CHAINS.replace("flows = 1024\n", "" if "flows" in line else "flows = 1024\n")

@@ -19,25 +19,6 @@ namespace
 
 constexpr std::uint64_t second = 1'000'000'000;
 
-// Packets of few flows, both ways, of all kinds, some of them malformed.
-Bytes any_packet(Random &random, unsigned hosts)
-{
-    Frame f = random_frame(random);
-    const bool v6 = f.src.find(':') != std::string::npos;
-    const auto host = [&] {
-        const std::string n = std::to_string(1 + roll(random, hosts));
-        return (v6 ? "2001:db8::" : "192.0.2.") + n;
-    };
-    f.src = host();
-    f.dst = host();
-    f.sport = static_cast<std::uint16_t>(1000 + roll(random, 3));
-    f.dport = static_cast<std::uint16_t>(1000 + roll(random, 3));
-    if (roll(random, 3) == 0)
-        f.vlans.clear();
-    Bytes bytes = build(f);
-    return roll(random, 8) == 0 ? mutate(std::move(bytes), random) : bytes;
-}
-
 std::uint64_t packets_of(const Accounts &accounts)
 {
     std::uint64_t sum = 0;

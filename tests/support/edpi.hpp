@@ -11,6 +11,7 @@
 #include "edpi.skel.h"
 #include "support/chain.hpp"
 #include "vnfs/edpi/flows.hpp"
+#include "vnfs/edpi/key.h"
 #include "vnfs/edpi/section.hpp"
 
 namespace evnf::test
@@ -81,6 +82,25 @@ inline void account(Accounts &to, const json &r)
         account(to, at, from, rest, r["packets_back"], r["bytes_back"]);
 }
 
+// Packets of few flows, both ways, of all kinds, some of them malformed.
+inline Bytes any_packet(Random &random, unsigned hosts)
+{
+    Frame f = random_frame(random);
+    const bool v6 = f.src.find(':') != std::string::npos;
+    const auto host = [&] {
+        const std::string n = std::to_string(1 + roll(random, hosts));
+        return (v6 ? "2001:db8::" : "192.0.2.") + n;
+    };
+    f.src = host();
+    f.dst = host();
+    f.sport = static_cast<std::uint16_t>(1000 + roll(random, 3));
+    f.dport = static_cast<std::uint16_t>(1000 + roll(random, 3));
+    if (roll(random, 3) == 0)
+        f.vlans.clear();
+    Bytes bytes = build(f);
+    return roll(random, 8) == 0 ? mutate(std::move(bytes), random) : bytes;
+}
+
 // root -> edpi -> recorder, with a table of so many flows.
 class Edpi : public ChainFixture
 {
@@ -105,6 +125,16 @@ public:
             std::make_unique<Flows>(must(edpi::Table::bind(maps)), std::move(one), std::move(sink));
         flows->set(edpi::timeouts_of(section));
         return flows;
+    }
+
+    // The slot of the flow that a packet is of.
+    std::uint32_t slot_of(const pkt &p)
+    {
+        edpi_key key{};
+        edpi_key_of(&p, &key);
+        const auto slot = must(bpf::Map<edpi_key, __u32>::bind(maps, "edpi_index")).get(key);
+        REQUIRE(slot);
+        return *slot;
     }
 
     json section;

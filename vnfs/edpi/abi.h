@@ -43,6 +43,17 @@ enum edpi_state {
 #define EDPI_SEEN_COPY_LOST (1 << 16) /* the workers have not had a copy that they should have */
 #define EDPI_SEEN_FROM_1 (1 << 17)    /* the first packet came from end 1 */
 
+/* edpi_flow.copied */
+#define EDPI_COPIED 0x0000ffff /* packets for the workers */
+#define EDPI_POLICY 0x7fff0000 /* the number of the flow's policy; 0: none */
+#define EDPI_POLICY_SHIFT 16
+#define EDPI_KEPT 0x80000000 /* known, and kept in the fast path: nothing goes the slow way */
+
+/* pkt.note of a packet that waits for a worker: the slot of its flow, and since when that
+ * has it, for a slot may be another flow's by the time that the worker looks. */
+#define EDPI_NOTE_SLOT_BITS 24
+#define EDPI_NOTE(slot, first) ((__u64)(slot) | (first) >> 20 << EDPI_NOTE_SLOT_BITS)
+
 /* One flow's slot, one cache line. The fast path adds, user space reads: all of the packets
  * of a flow are here until its end, whatever becomes of its classification. */
 struct edpi_flow {
@@ -51,7 +62,7 @@ struct edpi_flow {
     __u64 first;      /* CLOCK_MONOTONIC_COARSE, ns */
     __u64 last;
     __u32 seen;   /* EDPI_SEEN_* */
-    __u32 copied; /* packets for the workers */
+    __u32 copied; /* EDPI_COPIED; and by user space, what is done with its packets */
     __u16 master; /* nDPI's numbers: user space writes them */
     __u16 app;
     __u32 state; /* enum edpi_state */
@@ -72,18 +83,71 @@ struct edpi_book {
 };
 ABI_VALUE(struct edpi_book, 24);
 
+/* How packets come to those who say what they are. */
+enum edpi_mode {
+    EDPI_COPY,    /* copies of the first */
+    EDPI_CAPTURE, /* the same; the packets are a mirror's, and end here */
+    EDPI_STACK,   /* copies too; of what is not kept, the packets go to the kernel */
+    EDPI_TAP,     /* … out of an interface, and come back */
+    EDPI_XSK,     /* the packets themselves: they wait for the worker's word */
+};
+
 struct edpi_settings {
-    __u32 capture;       /* the packets are a mirror's: they end here */
+    __u32 mode;          /* enum edpi_mode */
     __u32 snapshot;      /* bytes of a packet that a copy has */
     __u32 tcp_packets;   /* of a flow that are copied, at most */
     __u32 other_packets; /* of a flow that is not TCP */
+    __u64 kept_bytes;    /* a flow that is known and has had so many is kept; 0: never for that */
 };
-ABI_VALUE(struct edpi_settings, 16);
+ABI_VALUE(struct edpi_settings, 24);
+
+enum edpi_action {
+    EDPI_FORWARD,
+    EDPI_DROP,
+    EDPI_LIMIT, /* a token bucket of bytes for all packets of the policy */
+    EDPI_MARK,  /* with a DSCP */
+    EDPI_SEND,  /* by another way of the chain */
+};
+
+#define EDPI_MAX_POLICIES 256
+/* Numbers of policies: of the list in force, one after it, and what daemons have left that
+ * died over a change. */
+#define EDPI_POLICY_NUMBERS (1 + 4 * EDPI_MAX_POLICIES)
+#define EDPI_COST_SHIFT 20
+#define EDPI_WAYS 8
+
+/* What is done with a flow's packets. Its number means the same as long as any flow has it. */
+struct edpi_policy {
+    __u64 mark;   /* of its text: a policy keeps its number as long as it is the same; 0: none */
+    __u64 cost;   /* EDPI_LIMIT: nanoseconds for a byte, in units of 2^-EDPI_COST_SHIFT */
+    __u64 depth;  /* EDPI_LIMIT: nanoseconds in which an empty bucket is full */
+    __u32 action; /* enum edpi_action */
+    __u32 value;  /* EDPI_MARK: the DSCP; EDPI_SEND: the way, from 0 */
+};
+ABI_VALUE(struct edpi_policy, 32);
+
+/* edpi_policy_counters, of each number */
+enum edpi_policy_count {
+    EDPI_POLICY_MET,
+    EDPI_POLICY_DROPPED, /* of those; in the fast path, if not all are */
+    EDPI_POLICY_COUNTS,
+};
 
 /* X(name in C, value, name for people, what it means) */
 /* clang-format off */
 #define EDPI_REASONS(X) \
-    X(EDPI_DROP_CAPTURED, VNF_REASON(VERDICT_DROP, 0), "captured", "accounted: the mirror's packets end here")
+    X(EDPI_NEXT_WAY1, VNF_REASON(VERDICT_NEXT, 0), "way1", "a policy sends it this way") \
+    X(EDPI_NEXT_WAY2, VNF_REASON(VERDICT_NEXT, 1), "way2", "a policy sends it this way") \
+    X(EDPI_NEXT_WAY3, VNF_REASON(VERDICT_NEXT, 2), "way3", "a policy sends it this way") \
+    X(EDPI_NEXT_WAY4, VNF_REASON(VERDICT_NEXT, 3), "way4", "a policy sends it this way") \
+    X(EDPI_NEXT_WAY5, VNF_REASON(VERDICT_NEXT, 4), "way5", "a policy sends it this way") \
+    X(EDPI_NEXT_WAY6, VNF_REASON(VERDICT_NEXT, 5), "way6", "a policy sends it this way") \
+    X(EDPI_NEXT_WAY7, VNF_REASON(VERDICT_NEXT, 6), "way7", "a policy sends it this way") \
+    X(EDPI_NEXT_WAY8, VNF_REASON(VERDICT_NEXT, 7), "way8", "a policy sends it this way") \
+    X(EDPI_DROP_CAPTURED, VNF_REASON(VERDICT_DROP, 0), "captured", "accounted: the mirror's packets end here") \
+    X(EDPI_DROP_POLICY, VNF_REASON(VERDICT_DROP, 1), "policy_drop", "a policy drops its application") \
+    X(EDPI_DROP_LIMIT, VNF_REASON(VERDICT_DROP, 2), "policy_limit", "above what a policy lets through") \
+    X(EDPI_SLOW_INSPECT, VNF_REASON(VERDICT_SLOW, 0), "inspect", "its flow is not known, or not one that is kept here")
 /* clang-format on */
 
 enum edpi_reason { EDPI_REASONS(CHAIN_REASON_ENUM) };

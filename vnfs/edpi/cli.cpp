@@ -204,6 +204,7 @@ void add_verbs(CLI::App &app, Context &context)
     records->callback([&context, count] {
         context.follow("/v1/edpi/records", *count, [](const json &r) { return r.dump() + "\n"; });
     });
+    add_policy_verbs(*edpi, context);
     add_read_verb(*edpi, context);
 }
 

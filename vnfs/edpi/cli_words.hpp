@@ -12,6 +12,7 @@ std::string flows_text(const nlohmann::json &flows);
 // One flow, a line for each thing known of it.
 std::string flow_text(const nlohmann::json &flow);
 
+void add_policy_verbs(CLI::App &edpi, cli::Context &context);
 void add_read_verb(CLI::App &edpi, cli::Context &context);
 
 } // namespace evnf::edpi

@@ -4,7 +4,9 @@
  *   packet ──> its flow's slot (edpi_index) ── none ──> one of edpi_free
  *                │                                        └─ none ──> unaccounted
  *                ├─ counted
+ *                ├─ its flow's policy (policy.h)? ──> dropped, marked, another way
  *                ├─ not classified yet, and one of the first? ──> a copy for the workers
+ *                ├─ not one that is kept here? ──> the slow path, if the mode has one
  *                └──> next (or the end, of a mirror's packets)
  *
  * Whatever happens to its accounting or its copy, the packet goes on.
@@ -14,6 +16,7 @@
 #include "lib/clock.h"
 #include "lib/stage.h"
 #include "vnfs/edpi/key.h"
+#include "vnfs/edpi/policy.h"
 
 /* The slots: whoever takes a number out of edpi_free has the slot. They are user space's
  * memory too, which ends flows. The daemon sets the sizes of these five. */
@@ -122,20 +125,18 @@ static __always_inline struct edpi_flow *flow_new(const struct edpi_key *key, __
     return bpf_map_lookup_elem(&edpi_flows, slot);
 }
 
-/* Workers get the first packets until they know what the flow is. */
+/* Workers get the first packets until they know what the flow is: copies, unless they get
+ * the packets themselves. */
 static __always_inline void flow_sample(struct frame_ctx *ctx, const struct pkt *p,
-                                        struct edpi_flow *flow, __u32 slot)
+                                        const struct edpi_settings *s, struct edpi_flow *flow,
+                                        __u32 slot)
 {
-    __u32 zero = 0, most;
-    const struct edpi_settings *s = bpf_map_lookup_elem(&edpi_setting, &zero);
+    __u32 most = p->flow.proto == IPPROTO_TCP ? s->tcp_packets : s->other_packets;
 
-    if (!s)
-        return;
-    most = p->flow.proto == IPPROTO_TCP ? s->tcp_packets : s->other_packets;
-    if (flow->copied >= most)
+    if ((flow->copied & EDPI_COPIED) >= most)
         return;
     __sync_fetch_and_add(&flow->copied, 1);
-    if (!copy_send(ctx, s->snapshot, 0, slot))
+    if (s->mode != EDPI_XSK && !copy_send(ctx, s->snapshot, 0, slot))
         __sync_fetch_and_or(&flow->seen, EDPI_SEEN_COPY_LOST);
 }
 
@@ -152,22 +153,51 @@ static __always_inline void flow_count(const struct pkt *p, struct edpi_flow *fl
         __sync_fetch_and_or(&flow->seen, flags);
 }
 
-static __always_inline __u32 verdict(void)
+/* Whether a flow that is known is kept from now on for what it has had. */
+static __always_inline bool flow_has_grown(const struct edpi_settings *s, struct edpi_flow *flow)
 {
-    __u32 zero = 0;
-    const struct edpi_settings *s = bpf_map_lookup_elem(&edpi_setting, &zero);
+    if (!s->kept_bytes || flow->state == EDPI_OPEN ||
+        flow->bytes[0] + flow->bytes[1] < s->kept_bytes)
+        return false;
+    __sync_fetch_and_or(&flow->copied, EDPI_KEPT);
+    return true;
+}
 
-    return s && s->capture ? EDPI_DROP_CAPTURED : NEXT;
+static __always_inline __u32 flow_decide(struct frame_ctx *ctx, struct pkt *p,
+                                         const struct edpi_settings *s, struct edpi_flow *flow,
+                                         __u32 slot, __u8 kind)
+{
+    __u32 standing = flow->copied, reason = NEXT;
+
+    if (__builtin_expect(standing & EDPI_POLICY, 0) && s->mode != EDPI_CAPTURE) {
+        reason = policy_act(ctx, p, (standing & EDPI_POLICY) >> EDPI_POLICY_SHIFT);
+        if ((reason & VERDICT_MASK) != VERDICT_NEXT)
+            return reason;
+    }
+    if (flow->state == EDPI_OPEN && kind <= EDPI_NO_PORTS)
+        flow_sample(ctx, p, s, flow, slot);
+    if (s->mode < EDPI_STACK || reason != NEXT)
+        return s->mode == EDPI_CAPTURE ? EDPI_DROP_CAPTURED : reason;
+    if (!(standing & EDPI_KEPT) && flow_has_grown(s, flow))
+        standing |= EDPI_KEPT;
+    /* The kernel, or whoever is at a tap, may put fragments together: all go there. */
+    if ((standing & EDPI_KEPT) && p->frag == PKT_FRAG_NONE)
+        return NEXT;
+    p->note = EDPI_NOTE(slot, flow->first);
+    return EDPI_SLOW_INSPECT;
 }
 
 STAGE(edpi)
 {
     struct edpi_key key = {};
-    __u32 from = edpi_key_of(p, &key), slot = 0;
+    __u32 from = edpi_key_of(p, &key), slot = 0, zero = 0;
     __u32 *known = bpf_map_lookup_elem(&edpi_index, &key);
+    const struct edpi_settings *s = bpf_map_lookup_elem(&edpi_setting, &zero);
     __u64 now = clock_ns();
     struct edpi_flow *flow;
 
+    if (!s)
+        return NEXT; /* never: the array has its one entry */
     if (known) {
         slot = *known;
         flow = bpf_map_lookup_elem(&edpi_flows, &slot);
@@ -176,12 +206,10 @@ STAGE(edpi)
     }
     if (!flow) {
         count(&edpi_unaccounted, 0, p->len);
-        return verdict();
+        return s->mode == EDPI_CAPTURE ? EDPI_DROP_CAPTURED : NEXT;
     }
     flow_count(p, flow, from, now);
-    if (flow->state == EDPI_OPEN && key.kind <= EDPI_NO_PORTS)
-        flow_sample(ctx, p, flow, slot);
-    return verdict();
+    return flow_decide(ctx, p, s, flow, slot, key.kind);
 }
 
 char LICENSE[] SEC("license") = "GPL";

@@ -3,6 +3,7 @@
 #include "edpi.skel.h"
 #include "vnfs/edpi/keeper.hpp"
 #include "vnfs/edpi/metrics.hpp"
+#include "vnfs/edpi/record.hpp"
 #include "vnfs/edpi/section.hpp"
 #include "vnfs/edpi/verbs.hpp"
 
@@ -22,8 +23,9 @@ public:
 
     bool handle(const SlowPacket &packet) override
     {
-        if (packet.head)
-            keeper_->flows().inspect(packet, packet.head->ns / 1'000'000);
+        if (packet.held)
+            return keeper_->flows().pass(packet, now_ns() / 1'000'000);
+        keeper_->flows().inspect(packet, packet.head->ns / 1'000'000);
         return true;
     }
 
@@ -51,12 +53,15 @@ public:
         if (auto r = settings_.put(0, settings_of(section)); !r)
             return r;
         prepared_ = *std::move(prepared);
+        if (in_force_)
+            tick();
         return Unit{};
     }
 
     // The first time that this is in force: until then the chains may stay as they are.
     void tick() override
     {
+        in_force_ = true;
         if (prepared_)
             keeper_->put_in_force(*std::exchange(prepared_, std::nullopt));
     }
@@ -65,11 +70,15 @@ public:
     {
         json out = section;
         out["load"] = load_json(keeper_->flows());
+        out["policy"] = policies_json(section, keeper_->policies());
         return out;
     }
-    [[nodiscard]] std::vector<Metric> metrics(const json & /*section*/) const override
+    [[nodiscard]] std::vector<Metric> metrics(const json &section) const override
     {
-        return edpi::metrics(keeper_->flows());
+        auto out = edpi::metrics(keeper_->flows());
+        for (auto &m : policy_metrics(section, keeper_->policies()))
+            out.push_back(std::move(m));
+        return out;
     }
     [[nodiscard]] std::unique_ptr<PacketWorker> make_worker() override
     {
@@ -84,6 +93,7 @@ private:
     Settings settings_;
     std::shared_ptr<Keeper> keeper_;
     std::optional<Keeper::Prepared> prepared_;
+    bool in_force_ = false;
 };
 
 Result<std::unique_ptr<FastPath>> load(bpf::MapSet &maps, const json &section,
@@ -105,18 +115,33 @@ Result<std::unique_ptr<FastPath>> load(bpf::MapSet &maps, const json &section,
     return std::unique_ptr<FastPath>(std::move(fast_path));
 }
 
-const VnfType type{
-    .name = "edpi",
-    .descriptor =
-        {.payload = Access::read, .stateful = true, .drops = true, .copies = true, .cost_ns = 45},
-    .reasons = {EDPI_REASONS(EVNF_REASON_ROW)},
-    .routes = {},
-    .live =
-        live_routes([](FastPath &f) -> Flows & { return static_cast<EdpiFastPath &>(f).flows(); }),
-    .check = check_section,
-    .diff = diff_sections,
-    .load = load,
-    .stream = "/records"};
+std::string explain(const json &section, unsigned detail)
+{
+    for (const auto &item : section["policy"])
+        if (static_cast<__u32>(policy_of(item).entry.mark) == detail)
+            return "policy " + item["name"].get<std::string>();
+    return "";
+}
+
+const VnfType type{.name = "edpi",
+                   .descriptor = {.network = Access::write,
+                                  .payload = Access::read,
+                                  .stateful = true,
+                                  .drops = true,
+                                  .fails_open = true,
+                                  .copies = true,
+                                  .cost_ns = 45},
+                   .reasons = {EDPI_REASONS(EVNF_REASON_ROW)},
+                   .routes = policy_routes(),
+                   .live = live_routes([](FastPath &f) -> Flows & {
+                       return static_cast<EdpiFastPath &>(f).flows();
+                   }),
+                   .check = check_section,
+                   .diff = diff_sections,
+                   .load = load,
+                   .exit_key = "mode",
+                   .stream = "/records",
+                   .explain = explain};
 const Registration registration(type);
 
 } // namespace

@@ -45,7 +45,8 @@ Flows::Flows(Table table, Inspectors inspectors, Sink sink)
       shares_(inspectors.size()),
       sink_(std::move(sink)),
       details_(table_.size()),
-      told_(table_.size())
+      told_(table_.size()),
+      weighed_(table_.size())
 {
     for (std::size_t i = 0; i < shares_.size(); ++i)
         shares_[i].inspector = std::move(inspectors[i]);
@@ -61,9 +62,31 @@ void Flows::set(Inspectors inspectors)
 {
     for (std::size_t i = 0; i < shares_.size(); ++i) {
         const std::lock_guard lock(shares_[i].mutex);
-        decide(shares_[i].inspector->conclude_all());
+        decide(shares_[i], shares_[i].inspector->conclude_all());
         shares_[i].inspector = std::move(inspectors[i]);
     }
+}
+
+void Flows::set(std::shared_ptr<const Rules> rules)
+{
+    {
+        const std::lock_guard lock(mutex_);
+        rules_ = std::move(rules);
+    }
+    // Who decides about a flow meanwhile does so by the new ones: it has the lock of the share.
+    for (std::uint32_t slot = 0; slot < table_.size(); ++slot) {
+        if (!table_.is_flow(slot))
+            continue;
+        Share &share = share_of(table_.key(slot));
+        const std::lock_guard lock(share.mutex);
+        judge(share, slot);
+    }
+}
+
+std::shared_ptr<const Rules> Flows::rules() const
+{
+    const std::lock_guard lock(mutex_);
+    return rules_;
 }
 
 // As copy_bucket() in bpf/lib/copy.h, so that each worker has inspectors of its own when there
@@ -96,10 +119,87 @@ void Flows::inspect(const SlowPacket &packet, std::uint64_t ms)
     // Whoever ends a flow says so before it takes the lock.
     if (table_.state(slot) != EDPI_OPEN || std::memcmp(&table_.key(slot), &key, sizeof key))
         return;
-    decide(share.inspector->inspect(slot, key.proto, cut.empty() ? ip : std::span(cut), ms));
+    decide(share, share.inspector->inspect(slot, key.proto, cut.empty() ? ip : std::span(cut), ms));
 }
 
-void Flows::decide(std::vector<Inspector::Decided> decided)
+bool Flows::pass(const SlowPacket &packet, std::uint64_t ms)
+{
+    const auto slot = static_cast<std::uint32_t>(packet.note & ((1U << EDPI_NOTE_SLOT_BITS) - 1));
+    if (slot >= table_.size())
+        return true;
+    const edpi_key key = table_.key(slot);
+    Share &share = share_of(key);
+    const std::lock_guard lock(share.mutex);
+    // The slot may be another flow's by now.
+    if (!table_.is_flow(slot) || packet.note != EDPI_NOTE(slot, table_.flow(slot).first) ||
+        std::memcmp(&table_.key(slot), &key, sizeof key))
+        return true;
+    if (table_.state(slot) == EDPI_OPEN && key.kind <= EDPI_NO_PORTS &&
+        packet.frame.size() >= packet.l3_off + (key.family == 4 ? ip4_header : ip6_header))
+        decide(share,
+               share.inspector->inspect(slot, key.proto, packet.frame.subspan(packet.l3_off), ms));
+    return !is_dropped(share, slot, packet.frame.size());
+}
+
+bool Flows::is_dropped(Share &share, std::uint32_t slot, std::size_t bytes)
+{
+    const auto by = rules();
+    const auto number = table_.standing(slot).policy;
+    if (!by || !number)
+        return false;
+    const Policy *policy = by->find(number);
+    if (!policy) { // one of the list before: it is this one's turn
+        judge(share, slot);
+        policy = by->find(table_.standing(slot).policy);
+    }
+    if (!policy || policy->entry.action != EDPI_DROP)
+        return false;
+    by->table->count_held(table_.standing(slot).policy, bytes);
+    return true;
+}
+
+Identity Flows::identity(const Share &share, std::uint32_t slot) const
+{
+    {
+        const std::lock_guard lock(mutex_);
+        if (const auto &d = details_[slot])
+            return {(*d)["application"], (*d)["category"], d->value("host", "")};
+    }
+    const edpi_flow flow = table_.flow(slot);
+    const Application a{flow.master, flow.app};
+    return {share.inspector->name(a), share.inspector->category(a), ""};
+}
+
+void Flows::judge(Share &share, std::uint32_t slot)
+{
+    const auto by = rules();
+    const edpi_flow flow = table_.flow(slot);
+    const bool known = flow.state != EDPI_OPEN;
+    if (!by || !table_.is_flow(slot) || (!known && !flow.master && !flow.app))
+        return;
+    const Identity who = identity(share, slot);
+    table_.set_standing(slot, {by->number_for(who, table_.standing(slot).policy),
+                               known && by->elephants.takes(who, flow.bytes[0] + flow.bytes[1])});
+}
+
+// Whether a flow is an elephant by what it has in a second.
+void Flows::weigh(std::uint32_t slot, std::uint64_t passed_ns)
+{
+    const edpi_flow flow = table_.flow(slot);
+    const std::uint64_t seen = flow.bytes[0] + flow.bytes[1];
+    const auto bits = 8.0 * static_cast<double>(seen - std::exchange(weighed_[slot], seen));
+    const auto by = rules();
+    if (!by || !by->elephants.rate || !passed_ns || flow.state == EDPI_OPEN ||
+        table_.standing(slot).kept)
+        return;
+    if (bits * 1e9 / static_cast<double>(passed_ns) < static_cast<double>(by->elephants.rate))
+        return;
+    Share &share = share_of(table_.key(slot));
+    const std::lock_guard lock(share.mutex); // nobody else sets it meanwhile
+    table_.set_standing(slot, {table_.standing(slot).policy, true});
+}
+
+void Flows::decide(Share &share, std::vector<Inspector::Decided> decided)
 {
     for (auto &d : decided) {
         {
@@ -110,6 +210,7 @@ void Flows::decide(std::vector<Inspector::Decided> decided)
         }
         if (d.final)
             table_.close_inspection(d.id);
+        judge(share, d.id);
     }
 }
 
@@ -120,7 +221,7 @@ void Flows::conclude(std::uint32_t slot)
     std::vector<Inspector::Decided> decided;
     if (auto facts = share.inspector->conclude(slot))
         decided.push_back({slot, *std::move(facts)});
-    decide(std::move(decided));
+    decide(share, std::move(decided));
 }
 
 // Why a flow's record is due; null if it is not.
@@ -148,6 +249,8 @@ const char *Flows::why_ending(std::uint32_t slot, std::uint64_t now) const
 void Flows::sweep(std::uint64_t now)
 {
     std::vector<Ending> ending;
+    const std::uint64_t passed = swept_ ? now - swept_ : 0;
+    swept_ = now;
     for (std::uint32_t slot = 0; slot < table_.size(); ++slot) {
         switch (table_.state(slot)) {
         case EDPI_TOLD:
@@ -161,6 +264,7 @@ void Flows::sweep(std::uint64_t now)
         case EDPI_OPEN:
         case EDPI_CLASSIFIED:
         case EDPI_GIVEN_UP: {
+            weigh(slot, passed);
             const std::lock_guard lock(mutex_);
             if (const char *why = due(slot, now))
                 ending.push_back({slot, why});
@@ -207,9 +311,12 @@ void Flows::end(std::vector<Ending> ending)
         conclude(e.slot);
         if (!tell(e.slot, e.why))
             continue; // asked again at the next sweep
+        // Nobody judges a slot that is no flow's, nor is one made empty meanwhile.
+        const std::lock_guard share(share_of(table_.key(e.slot)).mutex);
         const std::lock_guard lock(mutex_);
         details_[e.slot].reset();
         told_[e.slot] = 0;
+        weighed_[e.slot] = 0;
         table_.release(e.slot);
     }
 }
@@ -250,10 +357,13 @@ json Flows::describe(std::uint32_t slot, const Counts &counts) const
 {
     edpi_flow flow;
     json out;
+    const auto by = rules();
     {
         const std::lock_guard lock(mutex_); // name and number are of one moment
         flow = table_.flow(slot);
         out = flow_json(slot, table_.key(slot), flow, counts);
+        if (const Policy *policy = by ? by->find(table_.standing(slot).policy) : nullptr)
+            out["policy"] = policy->name;
         if (details_[slot]) {
             out.update(*details_[slot]);
             return out;

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "vnfs/edpi/inspector.hpp"
+#include "vnfs/edpi/policies.hpp"
 #include "vnfs/edpi/table.hpp"
 #include "vnfs/vnf.hpp"
 
@@ -40,9 +41,13 @@ public:
     void set(Timeouts timeouts);
     // Flows under inspection are concluded first.
     void set(Inspectors inspectors);
+    // When it returns, each flow has been judged by these. One thread's.
+    void set(std::shared_ptr<const Rules> rules);
 
     // A copy of a packet, at a time of any clock that does not jump. On any worker's thread.
     void inspect(const SlowPacket &packet, std::uint64_t ms);
+    // A packet that waits: whether it may go on.
+    bool pass(const SlowPacket &packet, std::uint64_t ms);
 
     // Ends what has had its time, `now` by CLOCK_MONOTONIC. Takes up what a daemon that died
     // has left. One thread's, as end_all().
@@ -81,7 +86,13 @@ private:
     };
 
     Share &share_of(const edpi_key &key);
-    void decide(std::vector<Inspector::Decided> decided);
+    // These three with the share's lock.
+    void decide(Share &share, std::vector<Inspector::Decided> decided);
+    void judge(Share &share, std::uint32_t slot);
+    bool is_dropped(Share &share, std::uint32_t slot, std::size_t bytes);
+    [[nodiscard]] std::shared_ptr<const Rules> rules() const;
+    [[nodiscard]] Identity identity(const Share &share, std::uint32_t slot) const;
+    void weigh(std::uint32_t slot, std::uint64_t passed_ns);
     void conclude(std::uint32_t slot);
     [[nodiscard]] const char *due(std::uint32_t slot, std::uint64_t now_ns) const;
     // Of one that was being ended already.
@@ -100,9 +111,14 @@ private:
     Timeouts timeouts_;
     std::vector<std::unique_ptr<json>> details_; // by slot: of Facts
     std::vector<std::uint64_t> told_;            // by slot: when it had a record last
+    std::shared_ptr<const Rules> rules_;         // null: there are none
     std::map<Application, Sum> sums_;            // of records
     counter unaccounted_{};                      // in records
     std::uint64_t records_ = 0, lost_ = 0;
+
+    // Of the thread that sweeps.
+    std::vector<std::uint64_t> weighed_; // by slot: its bytes at the last sweep
+    std::uint64_t swept_ = 0;            // when that was
 };
 
 } // namespace evnf::edpi

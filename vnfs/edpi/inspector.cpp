@@ -93,7 +93,8 @@ Inspector::Flow *Inspector::find_or_make(std::uint32_t id)
     if (!state)
         return nullptr;
     std::fill_n(reinterpret_cast<char *>(state), size, '\0');
-    Flow flow{std::unique_ptr<ndpi_flow_struct, Free>(state), 0, {}, ages_.insert(ages_.end(), id)};
+    Flow flow{
+        std::unique_ptr<ndpi_flow_struct, Free>(state), 0, {}, {}, ages_.insert(ages_.end(), id)};
     return &flows_.emplace(id, std::move(flow)).first->second;
 }
 
@@ -113,8 +114,7 @@ std::vector<Inspector::Decided> Inspector::inspect(std::uint32_t id, std::uint8_
         return out;
     last_ms_ = std::max(last_ms_, ms);
     ++flow->packets;
-    const bool enough = (protocol == IPPROTO_TCP && flow->packets > limits_.tcp) ||
-                        (protocol == IPPROTO_UDP && flow->packets > limits_.udp);
+    const bool enough = flow->packets > (protocol == IPPROTO_TCP ? limits_.tcp : limits_.udp);
     const auto size = static_cast<std::uint16_t>(std::min<std::size_t>(ip.size(), 0xffff));
     const auto found =
         ndpi_detection_process_packet(module_.get(), flow->state.get(), ip.data(), size, last_ms_);
@@ -123,9 +123,10 @@ std::vector<Inspector::Decided> Inspector::inspect(std::uint32_t id, std::uint8_
         const auto it = flows_.find(id);
         out.push_back({id, known ? take(it, found) : give_up(it)});
     } else if (const Application a{found.master_protocol, found.app_protocol};
-               a != flow->application) {
+               a != flow->application || (known && flow->state->host_server_name != flow->host)) {
         flow->application = a;
-        out.push_back({id, {a, {{"application", name(a)}, {"category", category(a)}}}, false});
+        flow->host = flow->state->host_server_name;
+        out.push_back({id, facts(*flow, found), false});
     }
     return out;
 }
@@ -156,12 +157,18 @@ Facts Inspector::give_up(Flows::iterator flow)
 
 Facts Inspector::take(Flows::iterator flow, const ndpi_protocol &found)
 {
-    Facts facts{{found.master_protocol, found.app_protocol},
-                facts_json(module_.get(), found, *flow->second.state)};
-    facts.details["application"] = name(facts.application);
+    Facts out = facts(flow->second, found);
     ages_.erase(flow->second.age);
     flows_.erase(flow);
-    return facts;
+    return out;
+}
+
+Facts Inspector::facts(Flow &flow, const ndpi_proto &found) const
+{
+    Facts out{{found.master_protocol, found.app_protocol},
+              facts_json(module_.get(), found, *flow.state)};
+    out.details["application"] = name(out.application);
+    return out;
 }
 
 } // namespace evnf::edpi

@@ -52,7 +52,7 @@ public:
     struct Decided {
         std::uint32_t id;
         Facts facts;
-        bool final = true; // else the application is known, and more may be found
+        bool final = true; // else its application or host is known, and more may be found
     };
     // A packet of flow `id`, from its IP header on; what is decided by it.
     // Usually none; more than one if another flow had to make room.
@@ -81,6 +81,7 @@ private:
         std::unique_ptr<ndpi_flow_struct, Free> state;
         unsigned packets = 0;
         Application application = {}; // as far as it is known
+        std::string host = {};
         std::list<std::uint32_t>::iterator age;
     };
     using Flows = std::unordered_map<std::uint32_t, Flow>;
@@ -94,6 +95,7 @@ private:
     Flow *find_or_make(std::uint32_t id);
     Facts give_up(Flows::iterator flow);
     Facts take(Flows::iterator flow, const ndpi_proto &found);
+    [[nodiscard]] Facts facts(Flow &flow, const ndpi_proto &found) const;
 
     std::unique_ptr<ndpi_detection_module_struct, Free> module_;
     PacketLimits limits_;

@@ -71,6 +71,10 @@ Result<std::shared_ptr<Keeper>> Keeper::make(const bpf::MapSet &maps, const json
     auto table = Table::bind(maps);
     if (!table)
         return table.error();
+    auto policies = Policies::bind(maps);
+    if (!policies)
+        return policies.error();
+    k->policies_ = *std::move(policies);
     k->flows_ = std::make_unique<Flows>(
         *std::move(table), std::move(prepared->inspectors),
         [keeper = k.get()](const json &record) { return keeper->export_record(record); });
@@ -132,10 +136,24 @@ void Keeper::put_in_force(Prepared prepared)
     if (!prepared.inspectors.empty())
         flows_->set(std::move(prepared.inspectors));
     flows_->set(timeouts_of(prepared.section));
+    if (section_.is_null() || !same_rules(section_, prepared.section))
+        judge_by(prepared.section);
     const std::lock_guard lock(mutex_);
     section_ = std::move(prepared.section);
     if (prepared.exporter)
         exporter_ = std::move(prepared.exporter);
+}
+
+// A packet meets the old policy of its flow or the new one.
+void Keeper::judge_by(const json &section)
+{
+    auto rules = Rules::make(policies_, section);
+    if (!rules)
+        return log_error("edpi: " + rules.error().message());
+    const auto numbers = rules->numbers();
+    flows_->set(std::make_shared<const Rules>(*std::move(rules)));
+    bpf::wait_for_packets_in_flight();
+    policies_->retire_others(numbers);
 }
 
 void Keeper::run()

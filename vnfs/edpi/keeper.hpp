@@ -38,6 +38,7 @@ public:
     void put_in_force(Prepared prepared);
 
     [[nodiscard]] Flows &flows() { return *flows_; }
+    [[nodiscard]] const Policies &policies() const { return *policies_; }
     [[nodiscard]] const std::shared_ptr<Feed> &feed() const { return feed_; }
 
 private:
@@ -45,6 +46,7 @@ private:
     static Result<std::shared_ptr<Keeper>> make(const bpf::MapSet &maps, const json &section);
     void run();
     bool export_record(const json &record);
+    void judge_by(const json &section);
 
     std::mutex mutex_; // guards those up to feed_
     std::condition_variable changed_;
@@ -53,6 +55,7 @@ private:
     unsigned turn_ = 0, turns_ = 0; // of it; given so far
     bool ending_ = false;
     const std::shared_ptr<Feed> feed_ = std::make_shared<Feed>();
+    std::shared_ptr<Policies> policies_;
     std::unique_ptr<Flows> flows_;
     std::thread thread_; // last: it uses all of the above
 };

@@ -18,6 +18,8 @@ edpi_settings settings_of(const json &section);
 Timeouts timeouts_of(const json &section);
 PacketLimits limits_of(const json &section);
 Destination destination_of(const json &section);
+// Whether flows are judged by both as by one.
+bool same_rules(const json &a, const json &b);
 // Whether the inspectors of one do for the other.
 bool same_inspection(const json &a, const json &b);
 

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "vnfs/edpi/table.hpp"
 
-#include <fcntl.h>
-
 #include <atomic>
 #include <cstring>
+
+#include "vnfs/edpi/memory.hpp"
 
 namespace evnf::edpi
 {
@@ -23,32 +23,6 @@ template <class T>
 void store(T &value, T to)
 {
     std::atomic_ref(value).store(to);
-}
-
-template <class T>
-Result<> map_array(const bpf::MapSet &maps, const std::string &name,
-                   std::optional<bpf::Mapping> &memory, T *&values)
-{
-    auto fd = maps.fd(name);
-    if (!fd)
-        return fd.error();
-    auto mapped = bpf::Mapping::of_array(*fd, sizeof(T));
-    if (!mapped)
-        return std::move(mapped).context("map " + name).error();
-    values = reinterpret_cast<T *>(mapped->data());
-    memory.emplace(*std::move(mapped));
-    return Unit{};
-}
-
-Result<> keep(const bpf::MapSet &maps, const std::string &name, Fd &own)
-{
-    auto fd = maps.fd(name);
-    if (!fd)
-        return fd.error();
-    own = Fd(::fcntl(*fd, F_DUPFD_CLOEXEC, 0));
-    if (!own)
-        return sys_error("keep map " + name);
-    return Unit{};
 }
 
 } // namespace
@@ -84,7 +58,7 @@ Result<Table> Table::bind(const bpf::MapSet &maps)
     for (const auto &[name, own] : {std::pair{"edpi_index", &t.index_},
                                     {"edpi_free", &t.free_},
                                     {"edpi_unaccounted", &t.unaccounted_}})
-        if (auto r = keep(maps, name, *own); !r)
+        if (auto r = keep_map(maps, name, *own); !r)
             return r.error();
     if (auto r = map_array(maps, "edpi_flows", t.flow_memory_, t.flows_); !r)
         return r.error();
@@ -131,7 +105,7 @@ edpi_flow Table::flow(std::uint32_t slot) const
             .first = load(f.first),
             .last = load(f.last),
             .seen = load(f.seen),
-            .copied = load(f.copied),
+            .copied = load(f.copied) & EDPI_COPIED,
             .master = load(f.master),
             .app = load(f.app),
             .state = load(f.state)};
@@ -175,6 +149,22 @@ void Table::close_inspection(std::uint32_t slot)
 {
     const edpi_flow &f = flows_[slot];
     change(slot, EDPI_OPEN, load(f.master) || load(f.app) ? EDPI_CLASSIFIED : EDPI_GIVEN_UP);
+}
+
+Standing Table::standing(std::uint32_t slot) const
+{
+    const auto word = load(flows_[slot].copied);
+    return {(word & EDPI_POLICY) >> EDPI_POLICY_SHIFT, (word & EDPI_KEPT) != 0};
+}
+
+// The fast path counts in the same word.
+void Table::set_standing(std::uint32_t slot, Standing to)
+{
+    const std::atomic_ref word(flows_[slot].copied);
+    std::uint32_t was = word.load();
+    const std::uint32_t upper = to.policy << EDPI_POLICY_SHIFT | (to.kept ? EDPI_KEPT : 0);
+    while (!word.compare_exchange_weak(was, (was & EDPI_COPIED) | upper))
+        ;
 }
 
 bool Table::begin_end(std::uint32_t slot)

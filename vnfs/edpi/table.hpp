@@ -27,6 +27,14 @@ struct Counts {
     Counts &operator+=(const Counts &o);
 };
 
+// What is done with a flow's packets.
+struct Standing {
+    std::uint32_t policy = 0; // its number, 0 for none
+    bool kept = false;        // in the fast path, where others go a slow way
+
+    friend bool operator==(const Standing &, const Standing &) = default;
+};
+
 class Table
 {
 public:
@@ -44,6 +52,8 @@ public:
     // Packets whose flow had no slot, not exported yet.
     [[nodiscard]] counter unaccounted() const;
 
+    [[nodiscard]] Standing standing(std::uint32_t slot) const;
+    void set_standing(std::uint32_t slot, Standing to);
     void name(std::uint32_t slot, std::uint16_t master, std::uint16_t app);
     // No more copies: what it is has been said.
     void close_inspection(std::uint32_t slot);

@@ -3,11 +3,9 @@
 
 #include <arpa/inet.h>
 
-#include <algorithm>
-#include <cctype>
-
 #include "base/text.hpp"
 #include "vnfs/edpi/metrics.hpp"
+#include "vnfs/edpi/naming.hpp"
 
 namespace evnf::edpi
 {
@@ -16,13 +14,6 @@ namespace
 {
 
 constexpr std::size_t page_rows = 1000;
-
-std::string lower(std::string text)
-{
-    std::transform(text.begin(), text.end(), text.begin(),
-                   [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-    return text;
-}
 
 // Which flows are meant; what is not given is any.
 struct Filter {
@@ -66,8 +57,7 @@ struct Filter {
     // A part of "TLS.Google" is meant by its name, of a host by any of its letters.
     [[nodiscard]] bool takes(const json &row) const
     {
-        const std::string whole = "." + lower(row["application"]) + ".";
-        return (application.empty() || whole.find("." + application + ".") != std::string::npos) &&
+        return (application.empty() || has_part(row["application"], application)) &&
                (host.empty() || lower(row.value("host", "")).find(host) != std::string::npos) &&
                (state.empty() || row["state"] == state);
     }

@@ -7,6 +7,8 @@
 namespace evnf::edpi
 {
 
+// On its section's policies.
+std::vector<Route> policy_routes();
 std::vector<LiveRoute> live_routes(std::function<Flows &(FastPath &)> of);
 
 } // namespace evnf::edpi

@@ -1,0 +1,178 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""edpi's policies between real hosts: what is dropped does not arrive, what passes is whole."""
+import json
+import subprocess
+
+from case import main
+from edpi_web import EdpiWebCase
+
+CHAINS = """
+[[chain]]
+name = "in"
+path = "in(cli0) -> edpi -> out"
+
+[[chain]]
+name = "back"
+path = "in(srv1) -> edpi -> out"
+
+[edpi]
+flows = 1024
+"""
+WAYS = """
+[[chain]]
+name = "in"
+path = "in(cli0) -> edpi { way1 -> efw -> out; otherwise -> out }"
+
+[[chain]]
+name = "back"
+path = "in(srv1) -> edpi -> out"
+
+[efw]
+rules = ["tcp dport 8000 accept"]
+
+[edpi]
+flows = 1024
+"""
+# What arrives by TCP, by the client's port: bytes of payload, and all TOS or traffic classes.
+# Until its input ends.
+SNIFF = """
+import json, select, socket, sys
+s = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(3))
+s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8 << 20)
+s.bind(("eth0", 0))
+print("ready", flush=True)
+seen = {}
+while True:
+    ready = select.select([s, sys.stdin], [], [])[0]
+    if s in ready:
+        packet, address = s.recvfrom(70000)
+        if address[2] == socket.PACKET_OUTGOING:
+            continue
+        if packet[0] >> 4 == 4 and packet[9] == 6:
+            tos, at, end = packet[1], 4 * (packet[0] & 15), int.from_bytes(packet[2:4], "big")
+        elif packet[0] >> 4 == 6 and packet[6] == 6:
+            tos, at = int.from_bytes(packet[:2], "big") >> 4 & 255, 40
+            end = 40 + int.from_bytes(packet[4:6], "big")
+        else:
+            continue
+        port = int.from_bytes(packet[at:at + 2], "big")
+        one = seen.setdefault(port, {"packets": 0, "payload": 0, "tos": []})
+        one["packets"] += 1
+        one["payload"] += end - at - 4 * (packet[at + 12] >> 4)
+        if tos not in one["tos"]:
+            one["tos"].append(tos)
+    elif sys.stdin in ready:
+        print(json.dumps(seen))
+        break
+"""
+
+
+class EdpiPolicyTest(EdpiWebCase):
+    def sniff(self):
+        sniffer = subprocess.Popen(self.lab.servers[0].command(["python3", "-uc", SNIFF]),
+                                   stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.lab.processes.append(sniffer)
+        self.assertEqual(sniffer.stdout.readline(), "ready\n")
+
+        def stop():
+            return {int(port): one for port, one in json.loads(sniffer.communicate()[0]).items()}
+        return stop
+
+    def tls(self, name, port, seconds=20):
+        return self.curl(f"https://{name}/small", "-k", "--resolve", f"{name}:443:10.0.11.2",
+                         "--local-port", str(port), seconds=seconds)
+
+    def policies(self):
+        return {p["name"]: p for p in self.lab.evnf_json("edpi", "policy", "list")}
+
+    def test_not_one_byte_reaches_a_blocked_name(self):
+        self.start('mode = "xsk"\n[[edpi.policy]]\nname = "blocked"\naction = "drop"\n'
+                   'host = ["blocked.example.org"]\n', chains=CHAINS)
+        stop = self.sniff()
+        self.assertEqual(self.tls("www.example.org", 30001), "small")
+        self.assertIsNone(self.tls("blocked.example.org", 30002, seconds=2))
+        self.assertEqual(self.tls("www.example.org", 30003), "small")
+        seen = stop()
+        self.assertGreater(seen[30001]["payload"], 500)
+        self.assertGreater(seen[30002]["packets"], 1) # SYN and ACK
+        self.assertEqual(seen[30002]["payload"], 0)
+        self.assertGreater(seen[30003]["payload"], 500)
+        blocked = self.policies()["blocked"]
+        self.assertGreater(blocked["packets"], 1)     # it was sent again
+        self.assertEqual(blocked["packets"], blocked["dropped_packets"])
+        flow = next(f for f in self.lab.evnf_json("edpi", "flows") if f["source_port"] == 30002)
+        self.assertEqual(flow["policy"], "blocked")
+        self.assertEqual(flow["host"], "blocked.example.org")
+
+    def running(self):
+        """A download that lasts, and how much it has."""
+        out = self.lab.dir / "running"
+        curl = self.lab.client.start("curl", "-s", "-o", out, "--limit-rate", "200K",
+                                     "http://10.0.11.2:8000/big", log="curl.log")
+        self.assertTrue(self.until(lambda: self.lab.evnf_json("edpi", "flows", "--port", "8000",
+                                                              "--state", "classified")))
+        return curl, lambda: out.stat().st_size if out.exists() else 0
+
+    def check_drop(self):
+        """Of a running flow, from the next packet on, until it is taken back."""
+        curl, size = self.running()
+        self.lab.evnf("edpi", "policy", "add", "web", "drop", "--application", "HTTP")
+        passed = self.reason("back", "edpi", "next")
+        self.assertTrue(self.until(lambda: self.policies()["web"]["dropped_packets"] > 2))
+        self.assertEqual(self.reason("back", "edpi", "next"), passed)
+        stalled = size()
+        self.assertIn("HTTP", self.lab.evnf("edpi", "policy", "list").stdout)
+        self.lab.evnf("edpi", "policy", "del", "web")
+        self.assertTrue(self.until(lambda: size() > stalled + 100_000))
+        curl.terminate()
+        curl.wait()
+
+    def check_mark(self):
+        """On the wire, of both families, with checksums that the server takes."""
+        self.lab.evnf("edpi", "policy", "add", "web", "mark", "--application", "HTTP", "--dscp",
+                      "ef")
+        stop = self.sniff()
+        for host, port in (("10.0.11.2", 30001), ("[fd00:11::2]", 30002)):
+            self.assertEqual(self.download(host, "-g", "--local-port", str(port)), self.digest)
+        seen = stop()
+        for port in (30001, 30002):
+            self.assertEqual(sorted(seen[port]["tos"]), [0, 46 << 2])
+
+    def check_send(self):
+        """By another way of the chain: what is of another application is not there."""
+        before = self.reason("in", "efw", "next")
+        self.lab.evnf("edpi", "policy", "set", "web", "send", "--application", "HTTP", "--to",
+                      "way1")
+        self.assertEqual(self.download(), self.digest)
+        sent = self.reason("in", "edpi", "way1")
+        self.assertGreater(sent, 10)
+        self.assertEqual(self.tls("www.example.org", 30003), "small")
+        self.assertEqual(self.reason("in", "edpi", "way1"), sent)
+        self.assertEqual(self.reason("in", "efw", "next") - before, sent)
+
+    def check_limit(self):
+        self.lab.evnf("edpi", "policy", "set", "web", "limit", "--category", "Web", "--rate",
+                      "80 mbit/s", "--burst", "20000")
+        self.assertEqual(self.curl("http://10.0.11.2:8000/small"), "small")
+
+        def dropped():
+            self.lab.client.run("curl", "-s", "-m", "20", "-o", "/dev/null", "-r", "0-1000000",
+                                "http://10.0.11.2:8000/big")
+            return self.policies()["web"]["dropped_packets"]
+        self.assertTrue(self.until(dropped))
+        web = self.policies()["web"]
+        self.assertGreater(web["packets"], web["dropped_packets"])
+        self.assertEqual(self.reason("in", "edpi", "policy_limit") +
+                         self.reason("back", "edpi", "policy_limit"), web["dropped_packets"])
+
+    def test_policies_act_at_once(self):
+        self.start(chains=WAYS)
+        self.check_drop()
+        self.check_mark()
+        self.check_send()
+        self.check_limit()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A server with files to download, for edpi's tests."""
+import hashlib
+
+from edpi_case import EdpiCase
+
+WEB = """
+pid {dir}/web.pid; error_log {dir}/web.err; daemon on; worker_processes 1;
+events {{ worker_connections 1024; }}
+http {{
+  access_log off;
+  client_body_temp_path {dir}; proxy_temp_path {dir}; fastcgi_temp_path {dir};
+  uwsgi_temp_path {dir}; scgi_temp_path {dir};
+  server {{ listen 8000; listen [::]:8000; root {dir}/files; }}
+  server {{ listen 443 ssl; ssl_certificate {dir}/cert; ssl_certificate_key {dir}/key;
+            root {dir}/files; }}
+}}
+"""
+BIG = 20_000_000
+
+
+class EdpiWebCase(EdpiCase):
+    def setUp(self):
+        super().setUp()
+        self.start_web()
+
+    def start(self, section="", chains=""):
+        self.records_file = self.lab.dir / "records"
+        self.lab.write_config(f'{chains}export = "file:{self.records_file}"\n{section}')
+        self.lab.start_daemon()
+
+    def start_web(self):
+        """A server with files, by HTTP at port 8000 and by TLS."""
+        files = self.lab.dir / "files"
+        files.mkdir()
+        content = b"".join(hashlib.sha256(bytes([i % 256, i // 256 % 256])).digest()
+                           for i in range(BIG // 32))
+        (files / "big").write_bytes(content)
+        (files / "small").write_text("small\n")
+        self.digest = hashlib.sha256(content).hexdigest()
+        self.lab.dir.chmod(0o755)
+        self.lab.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout",
+                      self.lab.dir / "key", "-out", self.lab.dir / "cert", "-subj", "/CN=x"])
+        conf = self.lab.dir / "web.conf"
+        conf.write_text(WEB.format(dir=self.lab.dir))
+        self.lab.servers[0].run("nginx", "-c", conf)
+
+    def download(self, host="10.0.11.2", *more):
+        """The digest of what the client gets."""
+        out = self.lab.dir / "got"
+        self.lab.client.run("curl", "-s", "-m", "50", "-o", out, *more,
+                            f"http://{host}:8000/big")
+        return hashlib.sha256(out.read_bytes()).hexdigest()
