@@ -131,7 +131,8 @@ class Lab:
 
     # -- the network
 
-    def start(self):
+    def begin_hosts(self):
+        """Their namespaces, with nothing in between."""
         self.dir = Path(tempfile.mkdtemp(prefix=f"{self.prefix}-"))
         atexit.register(self.stop)
         for number in (signal.SIGTERM, signal.SIGHUP):
@@ -143,6 +144,9 @@ class Lab:
                      "net.ipv6.conf.default.accept_ra=0", "net.ipv4.conf.all.rp_filter=0",
                      "net.ipv4.conf.default.rp_filter=0")
             host.run("ip", "link", "set", "lo", "up")
+
+    def start(self):
+        self.begin_hosts()
         self.vnf.run("sysctl", "-qw", "net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1")
         self.connect(self.client, "cli0", 1)
         self.connect(self.servers[0], "srv1", 11)
