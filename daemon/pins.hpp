@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // Where the fast path is pinned, so that it outlives the daemon:
 //
-//   PIN_DIR/NAME/abi3/maps/    state that generations share: counters of the slots
+//   PIN_DIR/NAME/abi4/maps/    state that generations share: counters of the slots
 //                    /maps/I/vN/  state of instance I, in layout N: connections, counters
 //                    /links/   what attaches a root to its interface
 //                    /gen/N/   of the generation in force: its prog arrays, its guards

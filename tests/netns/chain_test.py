@@ -274,7 +274,7 @@ print(n)
         visits = self.probe("probe")["visits"]
         self.assertEqual({i: v[0] for i, v in visits.items()},
                          {"0": 1002, "1": 1001, "2": 1001, "3": 1001, "4": 1001})
-        pins = Path(PIN_DIR) / self.lab.name / "abi3/maps/probe"
+        pins = Path(PIN_DIR) / self.lab.name / "abi4/maps/probe"
         self.assertEqual([p.name for p in pins.iterdir()], ["v2"])
 
     # -- the slow path as it is in production

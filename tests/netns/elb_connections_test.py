@@ -200,7 +200,7 @@ class ElbConnectionsTest(TalkCase):
         self.assertEqual(say("ask", "100-119"), "20 server2")
 
     def pinned(self, version):
-        return Path(f"{PIN_DIR}/{self.lab.name}/abi3/maps/elb/v{version}")
+        return Path(f"{PIN_DIR}/{self.lab.name}/abi4/maps/elb/v{version}")
 
     def map_entries(self, path):
         return json.loads(self.lab.run(["bpftool", "-j", "map", "dump", "pinned", path]).stdout)
