@@ -2,14 +2,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """elb in front of servers that know no way to its clients, by source NAT, or that answer them by
 another way, through tunnels: real TCP and UDP."""
-import subprocess
-from pathlib import Path
-
 import elb_ends
-from case import LabCase, main
+from case import main
+from elb_talk import ENDS, TalkCase
 from lab import VIP, VIP6
 
-ENDS = Path(elb_ends.__file__).resolve()
 SOURCE, SOURCE6 = "10.0.77.5", "fd00:77::5"  # what servers know a way to
 
 CHAINS = """\
@@ -55,7 +52,7 @@ path = "in(cli0) -> elb -> out"
 """
 
 
-class ElbForwardingTest(LabCase):
+class ElbForwardingTest(TalkCase):
     def begin(self, services):
         for server, net in zip(self.lab.servers, (11, 12)):
             server.run("ip", "route", "del", "default")
@@ -77,24 +74,6 @@ class ElbForwardingTest(LabCase):
         other = self.lab.dir / "other.toml"
         other.write_text(CHAINS + services)
         self.lab.evnf("apply", other)
-
-    def piped(self, host, *words):
-        process = subprocess.Popen(host.command(["python3", "-u", str(ENDS), *map(str, words)]),
-                                   stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                   stderr=subprocess.PIPE, text=True)
-        self.lab.processes.append(process)
-        for pipe in (process.stdin, process.stdout, process.stderr):
-            self.addCleanup(pipe.close)
-        return process
-
-    def talker(self):
-        process = self.piped(self.lab.client, "talk")
-
-        def say(*words):
-            process.stdin.write(" ".join(map(str, words)) + "\n")
-            process.stdin.flush()
-            return process.stdout.readline().strip()
-        return say
 
     def peers(self):
         """Whom the servers take for their clients."""

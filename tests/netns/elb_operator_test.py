@@ -90,8 +90,8 @@ class ElbOperatorTest(TalkCase):
 
         text = self.lab.evnf("elb", "stats").stdout.splitlines()
         self.assertEqual(text[3].split()[:6], ["tcp", f"{VIP}:7000", "all", "41", "41", "40"])
-        self.assertEqual(self.lab.evnf("elb", "service", "list").stdout.splitlines()[1].split()[:5],
-                         ["tcp", f"{VIP}:7000", "2", "2", "41"])
+        self.assertEqual(self.lab.evnf("elb", "service", "list").stdout.splitlines()[1].split()[:6],
+                         ["tcp", f"{VIP}:7000", "nat", "2", "2", "41"])
 
     def test_without_a_chain(self):
         self.lab.evnf("chain", "set", "in", "in(cli0) -> out")
