@@ -93,9 +93,28 @@ Inspector::Flow *Inspector::find_or_make(std::uint32_t id)
     if (!state)
         return nullptr;
     std::fill_n(reinterpret_cast<char *>(state), size, '\0');
-    Flow flow{
-        std::unique_ptr<ndpi_flow_struct, Free>(state), 0, {}, {}, ages_.insert(ages_.end(), id)};
+    Flow flow{std::unique_ptr<ndpi_flow_struct, Free>(state),
+              0,
+              {},
+              {},
+              {},
+              ages_.insert(ages_.end(), id)};
     return &flows_.emplace(id, std::move(flow)).first->second;
+}
+
+// Whether the library reads the same protocol of a packet as of the flow's first. It has TCP's and
+// UDP's state of a flow in one place, and frees it as that of the last packet.
+bool Inspector::fits(Flow &flow, std::span<const std::uint8_t> ip)
+{
+    const std::uint8_t *l4 = nullptr;
+    std::uint16_t size = 0;
+    std::uint8_t protocol = 0;
+    if (ndpi_detection_get_l4(ip.data(), static_cast<std::uint16_t>(ip.size()), &l4, &size,
+                              &protocol, 0))
+        return true; // then it keeps no state of that
+    if (!flow.protocol)
+        flow.protocol = protocol;
+    return flow.protocol == protocol;
 }
 
 // Which packets it is given, and when it has had enough, is as in ndpiReader's
@@ -115,9 +134,12 @@ std::vector<Inspector::Decided> Inspector::inspect(std::uint32_t id, std::uint8_
     last_ms_ = std::max(last_ms_, ms);
     ++flow->packets;
     const bool enough = flow->packets > (protocol == IPPROTO_TCP ? limits_.tcp : limits_.udp);
-    const auto size = static_cast<std::uint16_t>(std::min<std::size_t>(ip.size(), 0xffff));
+    ip = ip.first(std::min<std::size_t>(ip.size(), 0xffff));
+    if (!fits(*flow, ip))
+        return out;
     const auto found =
-        ndpi_detection_process_packet(module_.get(), flow->state.get(), ip.data(), size, last_ms_);
+        ndpi_detection_process_packet(module_.get(), flow->state.get(), ip.data(),
+                                      static_cast<std::uint16_t>(ip.size()), last_ms_);
     const bool known = found.app_protocol != NDPI_PROTOCOL_UNKNOWN;
     if (enough || (known && !ndpi_extra_dissection_possible(module_.get(), flow->state.get()))) {
         const auto it = flows_.find(id);

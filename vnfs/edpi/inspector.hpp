@@ -82,9 +82,11 @@ private:
         unsigned packets = 0;
         Application application = {}; // as far as it is known
         std::string host = {};
+        std::optional<std::uint8_t> protocol = {}; // that the library has read of the first packet
         std::list<std::uint32_t>::iterator age;
     };
     using Flows = std::unordered_map<std::uint32_t, Flow>;
+    static bool fits(Flow &flow, std::span<const std::uint8_t> ip);
 
     Inspector(ndpi_detection_module_struct *module, PacketLimits limits, std::size_t most_flows)
         : module_(module),
