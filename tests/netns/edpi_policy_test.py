@@ -67,6 +67,19 @@ while True:
         break
 """
 
+# curl's --limit-rate takes megabytes at once, and then nothing for as long as that is too fast.
+READ_SLOWLY = """
+import socket, sys, time
+s = socket.socket()
+s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+s.connect(("10.0.11.2", 8000))
+s.sendall(b"GET /big HTTP/1.1\\r\\nHost: 10.0.11.2\\r\\n\\r\\n")
+with open(sys.argv[1], "wb", buffering=0) as out:
+    while data := s.recv(20000):
+        out.write(data)
+        time.sleep(0.05)
+"""
+
 
 class EdpiPolicyTest(EdpiWebCase):
     def sniff(self):
@@ -108,15 +121,14 @@ class EdpiPolicyTest(EdpiWebCase):
     def running(self):
         """A download that lasts, and how much it has."""
         out = self.lab.dir / "running"
-        curl = self.lab.client.start("curl", "-s", "-o", out, "--limit-rate", "200K",
-                                     "http://10.0.11.2:8000/big", log="curl.log")
+        reader = self.lab.client.start("python3", "-c", READ_SLOWLY, out, log="reader.log")
         self.assertTrue(self.until(lambda: self.lab.evnf_json("edpi", "flows", "--port", "8000",
                                                               "--state", "classified")))
-        return curl, lambda: out.stat().st_size if out.exists() else 0
+        return reader, lambda: out.stat().st_size if out.exists() else 0
 
     def check_drop(self):
         """Of a running flow, from the next packet on, until it is taken back."""
-        curl, size = self.running()
+        reader, size = self.running()
         self.lab.evnf("edpi", "policy", "add", "web", "drop", "--application", "HTTP")
         passed = self.reason("back", "edpi", "next")
         self.assertTrue(self.until(lambda: self.policies()["web"]["dropped_packets"] > 2))
@@ -125,8 +137,8 @@ class EdpiPolicyTest(EdpiWebCase):
         self.assertIn("HTTP", self.lab.evnf("edpi", "policy", "list").stdout)
         self.lab.evnf("edpi", "policy", "del", "web")
         self.assertTrue(self.until(lambda: size() > stalled + 100_000))
-        curl.terminate()
-        curl.wait()
+        reader.terminate()
+        reader.wait()
 
     def check_mark(self):
         """On the wire, of both families, with checksums that the server takes."""
