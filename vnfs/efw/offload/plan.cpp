@@ -29,6 +29,12 @@ Plan plan(const Ruleset &rules, const Host &host)
     Course courses[2] = {{.family = 4}, {.family = 6}};
     for (auto &course : courses)
         chart(course, rules, host, origins);
+    // The kernel counts connections of both families together: rules of one that ask for
+    // them are soon as good as Host::conntrack for the other.
+    for (const auto &course : courses)
+        out.tracks = out.tracks || course.conntrack;
+    for (auto &course : courses)
+        course.conntrack = out.tracks;
     out.origins = std::move(origins.list);
     const auto deadline = std::chrono::steady_clock::now() + time_to_plan;
     for (const auto &course : courses)

@@ -19,9 +19,9 @@
 // A plan holds while these stay: the rules (nft's generation, and the tables of
 // iptables-legacy), and all of Host: the interfaces with their names, masters, forwarding
 // and rp_filter; the routing table `local` and the rules of ip-rule(8) before it;
-// nf_conntrack_checksum; whether connections are tracked or expected; IPsec policies. It
-// also needs what nothing here can see: no program of others at tc ingress, no IPVS, no
-// BPF programs attached to netfilter's hooks.
+// nf_conntrack_checksum; whether connections are expected, and unless Plan::tracks whether
+// any are tracked; IPsec policies. It also needs what nothing here can see: no program of
+// others at tc ingress, no IPVS, no BPF programs attached to netfilter's hooks.
 #pragma once
 
 #include <cstdint>
@@ -83,6 +83,7 @@ struct Plan {
     std::vector<Origin> origins;
     std::vector<std::string> causes;
     bool complete = true; // false: too many decisions or too slow, the rest is netfilter's
+    bool tracks = false;  // it is right with Host::conntrack and without
 };
 
 constexpr std::size_t max_decisions = 65536;

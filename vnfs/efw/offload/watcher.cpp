@@ -138,7 +138,9 @@ bool Watcher::still_true(const Facts &facts)
     const auto links = read_links();
     if (!links || *links != facts.links)
         return false;
-    const auto host = host_of(*links);
+    auto host = host_of(*links);
+    if (host) // a plan that reckons with connections need not know whether there are any
+        host->conntrack = host->conntrack || facts.host.conntrack;
     return host && *host == facts.host;
 }
 
@@ -171,9 +173,11 @@ Result<> Watcher::plan_anew()
     auto host = host_of(*links);
     if (!host)
         return host.error();
+    before->conntrack = host->conntrack;
     if (!(*host == *before))
         return bad_input("addresses or routes changed while the rules were read");
     auto made = std::make_shared<const Plan>(plan(*rules, *host));
+    host->conntrack = made->tracks;
     if (auto r = put_links(*links); !r)
         return r;
     if (auto r = put_(made); !r)
