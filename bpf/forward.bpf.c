@@ -11,10 +11,9 @@
  * resolving neighbours, local delivery) is given to the kernel, unchanged.
  */
 #include <linux/if_ether.h>
-#include <linux/ip.h>
-#include <linux/ipv6.h>
 
 #include "lib/csum.h"
+#include "lib/hop.h"
 #include "lib/nexthop.h"
 #include "lib/stage.h"
 
@@ -48,28 +47,6 @@ static __always_inline bool special_address(const struct flow_key *f)
     if (f->family == 4)
         return v4_special(f->saddr.w[3]) || v4_special(f->daddr.w[3]);
     return v6_special(&f->saddr) || v6_special(&f->daddr);
-}
-
-static __always_inline bool decrement_ttl(struct xdp_md *ctx, struct pkt *p)
-{
-    if (p->flow.family == 4) {
-        struct iphdr *ip = frame_at(ctx, p->l3_off, sizeof(*ip));
-
-        if (!ip)
-            return false;
-        /* TTL is the high byte of its 16-bit word. */
-        ip->check = csum_update(
-            ip->check, csum_delta16(bpf_htons(ip->ttl << 8), bpf_htons((ip->ttl - 1) << 8)));
-        ip->ttl--;
-    } else {
-        struct ipv6hdr *ip = frame_at(ctx, p->l3_off, sizeof(*ip));
-
-        if (!ip)
-            return false;
-        ip->hop_limit--;
-    }
-    p->ttl--;
-    return true;
 }
 
 /* By redirect also where the way out is the way in: XDP_TX out of a veth whose far end
@@ -119,7 +96,7 @@ int forward_route(struct xdp_md *ctx)
     if (!csum_finish(ctx, p))
         return route_leave(ctx, p, SLOW_L4_UNKNOWN);
     eth = frame_at(ctx, 0, sizeof(*eth));
-    if (!eth || !decrement_ttl(ctx, p))
+    if (!eth || !hop_count(ctx, p))
         return route_leave(ctx, p, SLOW_L4_UNKNOWN);
     __builtin_memcpy(eth->h_dest, nh.dmac, sizeof(eth->h_dest));
     __builtin_memcpy(eth->h_source, nh.smac, sizeof(eth->h_source));

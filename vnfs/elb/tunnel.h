@@ -8,10 +8,12 @@
  */
 #pragma once
 #include "lib/fib.h"
+#include "lib/hop.h"
 #include "lib/room.h"
 #include "vnfs/elb/rewrite.h"
 
 #define TUNNEL_TTL 64
+#define IP_DF 0x4000      /* RFC 791: do not fragment */
 #define TUNNEL_SMALL 1280 /* to any backend: it is not asked how much the way takes */
 /* Of a packet that is too big: RFC 1812, section 4.3.2.3; RFC 4443, section 3.2. */
 #define QUOTE_V4 (576 - sizeof(struct iphdr) - sizeof(struct icmp_start))
@@ -40,7 +42,7 @@ static __always_inline bool write_header(struct frame_ctx *ctx, struct pkt *p, b
         ip->tos = p->tos;
         ip->tot_len = bpf_htons(p->l3_end - p->l3_off);
         ip->id = df ? 0 : bpf_get_prandom_u32(); /* RFC 6864, section 4.1 */
-        ip->frag_off = bpf_htons(df ? 0x4000 : 0);
+        ip->frag_off = bpf_htons(df ? IP_DF : 0);
         ip->ttl = p->ttl;
         ip->protocol = p->flow.proto;
         ip->check = 0;
@@ -132,27 +134,12 @@ __noinline __u32 too_big(struct frame_ctx *ctx)
     return ELB_NEXT_CLIENT;
 }
 
-/* The hop that this is, for the packet inside. Gives IPv4's fragmentation word. */
-static __always_inline bool inner_hop(struct frame_ctx *ctx, const struct pkt *p, bool *df)
+/* Whether nobody on its way may cut the packet: IPv6 lets none. */
+static __always_inline bool keeps_whole(struct frame_ctx *ctx, const struct pkt *p)
 {
-    if (p->flow.family == 4) {
-        struct iphdr *ip = frame_at(ctx, p->l3_off, sizeof(*ip));
+    const struct iphdr *ip = frame_at(ctx, p->l3_off, sizeof(*ip));
 
-        if (!ip)
-            return false;
-        *df = ip->frag_off & bpf_htons(0x4000);
-        ip->check = csum_update(
-            ip->check, csum_delta16(bpf_htons(ip->ttl << 8), bpf_htons((ip->ttl - 1) << 8)));
-        ip->ttl--;
-    } else {
-        struct ipv6hdr *ip = frame_at(ctx, p->l3_off, sizeof(*ip));
-
-        if (!ip)
-            return false;
-        *df = true;
-        ip->hop_limit--;
-    }
-    return true;
+    return p->flow.family != 4 || (ip && ip->frag_off & bpf_htons(IP_DF));
 }
 
 /* How big a packet with a header of `room` bytes more may be on the way to the target, if it
@@ -208,19 +195,20 @@ __noinline __u32 tunnel(struct frame_ctx *ctx)
 {
     struct elb_scratch *s = scratch_get();
     struct pkt *p = pkt_get();
-    bool df, four;
+    bool whole, four;
     __u32 room;
 
     if (!p || !s)
         return SLOW_L4_UNKNOWN;
     four = p->flow.family == 4;
     room = four ? sizeof(struct iphdr) : sizeof(struct ipv6hdr);
-    if (!inner_hop(ctx, p, &df) || !room_before_l3(ctx, p, room, true))
+    whole = keeps_whole(ctx, p);
+    if (!hop_count(ctx, p) || !room_before_l3(ctx, p, room, true))
         return SLOW_L4_UNKNOWN;
     count_backend(p, &s->target);
     p->flow.saddr = s->far.addr;
     p->flow.daddr = s->target.addr;
     p->len += room;
     new_packet(p, PKT_L4_OTHER, four ? IPPROTO_IPIP : IPPROTO_IPV6, p->l3_end - p->l3_off + room);
-    return write_header(ctx, p, df) ? ELB_NEXT_BACKEND : SLOW_L4_UNKNOWN;
+    return write_header(ctx, p, whole) ? ELB_NEXT_BACKEND : SLOW_L4_UNKNOWN;
 }
