@@ -11,6 +11,7 @@
 #include "base/log.hpp"
 #include "base/text.hpp"
 #include "daemon/compose.hpp"
+#include "daemon/surroundings.hpp"
 
 namespace evnf
 {
@@ -131,7 +132,11 @@ Result<> Daemon::start(const json &file)
 Result<json> Daemon::check_kept(const json &wanted) const
 {
     try {
-        return check_document(wanted, state_.document);
+        auto document = check_document(wanted, state_.document);
+        if (document)
+            if (auto r = check_surroundings(*document, state_.document, rtnl_); !r)
+                return r.error();
+        return document;
     } catch (const json::exception &) {
         return bad_input(options_.state_path() +
                          " is damaged: remove it to start from the configuration file alone");
@@ -265,6 +270,8 @@ Daemon::Changes Daemon::change_to(const json &wanted, const std::string &what, b
     if (!document)
         return document.error();
     if (auto r = check_interfaces(wanted, *document); !r)
+        return r.error();
+    if (auto r = check_surroundings(*document, state_.document, rtnl_); !r)
         return r.error();
     auto changes = diff_documents(state_.document, *document);
     if (dry_run)
@@ -424,6 +431,8 @@ Result<json> Daemon::edit(const VnfType &type, const std::string &instance, cons
     json document = state_.document;
     document[*name] = with_own_keys(document[*name], *checked);
     if (auto r = check_composition(chains_of(document), instances_of(document)); !r)
+        return r.error();
+    if (auto r = check_surroundings(document, state_.document, rtnl_); !r)
         return r.error();
     FastPath *fast_path = plane_->current()->fast_path(*name);
     // A stage that packets pass by, or that they may pass by from now on: other chains. One

@@ -7,6 +7,7 @@
 
 #include "daemon/daemon.hpp"
 #include "daemon/report.hpp"
+#include "daemon/surroundings.hpp"
 
 namespace evnf
 {
@@ -173,6 +174,9 @@ std::vector<std::string> Daemon::warnings() const
         }
     for (auto &line : route_warnings())
         out.push_back(std::move(line));
+    if (auto misfits = misfits_of(state_.document, rtnl_))
+        for (auto &one : *misfits)
+            out.push_back(std::move(one.text));
     for (const auto &i : instances_of(state_.document))
         if (!plane_->current()->fast_path(i.name) && !i.type->diff(json(), i.section).empty())
             out.push_back(i.name + " has rules, but no chain has it as a stage");

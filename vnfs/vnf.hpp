@@ -13,6 +13,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -22,6 +23,7 @@
 #include "base/bpf.hpp"
 #include "base/net.hpp"
 #include "base/result.hpp"
+#include "base/rtnl.hpp"
 #include "match/match.hpp"
 #include "vnfs/feed.hpp"
 
@@ -195,6 +197,23 @@ struct ObjectsRegistration {
 // from the least to the greatest.
 Destination destination_of(const match::Match &m, std::string text, std::string where);
 
+// What there is around an instance on this host, as of now.
+struct Surroundings {
+    std::function<Result<RouteAnswer>(const Address &)> route_to;
+    std::map<unsigned, std::string> links; // by ifindex
+    // The names of those that chains have, from which alone "out" sends; none if no chain has
+    // the instance.
+    std::optional<std::set<std::string>> ports;
+};
+
+// What of a section cannot work in its surroundings. A change that brings one is refused; one
+// that has come since, as routes do, is warned of.
+struct Misfit {
+    std::string text;      // for people: the thing, the cause and the mend
+    std::string where;     // in the section
+    bool may_pass = false; // it may be gone in a moment: never refused
+};
+
 struct VnfType {
     // Of its pinned maps: raise it when what they hold changes, and say how to convert.
     static constexpr unsigned first_state = 1;
@@ -232,6 +251,8 @@ struct VnfType {
     // What of the section makes the stage choose the neighbour that packets go to, for people;
     // empty: nothing.
     std::function<std::string(const json &section)> chooses_neighbour;
+    // Of a checked section.
+    std::function<std::vector<Misfit>(const json &section, const Surroundings &here)> misfits;
     // The section's key that says where slow packets go. Of another than the toolkit's own,
     // words that are no exits mean that there are no slow packets.
     std::string exit_key = "exit";

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import elb_ends
 from case import LabCase, main
-from lab import VIP, VIP6
+from elb_case import IN, give_way_past, listens, service
+from lab import VIP, VIP6, LabError
 
 ENDS = Path(elb_ends.__file__).resolve()
 MEGABYTES = 100
@@ -24,26 +25,20 @@ http {{
 }}
 """
 
-CHAIN = """\
-[[chain]]
-name = "in"
-path = "in(cli0) -> elb -> out"
-
+CHAIN = IN + """
 [[chain]]
 name = "servers"
 path = "in(srv1, srv2) -> out"
 """
 
 
-def services(first=1, second=1, net="10.0.{}.2", net6="fd00:{}::2"):
-    out = ""
-    for address, at, port, protocol in ((VIP, net, 8090, "tcp"), (VIP6, net6, 8090, "tcp"),
-                                        (VIP, net, 7001, "udp"), (VIP6, net6, 7001, "udp")):
-        out += (f'\n[[elb.service]]\naddress = "{address}"\nport = {port}\n'
-                f'protocol = "{protocol}"\nforward = "direct"\nbackends = [ '
-                f'{{ address = "{at.format(11)}", weight = {first} }}, '
-                f'{{ address = "{at.format(12)}", weight = {second} }} ]\n')
-    return CHAIN + out
+def services(first=1, second=1, net="10.0.{}.2", net6="fd00:{}::2", chain=CHAIN):
+    return chain + "".join(
+        service(address, port, protocol,
+                [(at.format(11), port, first), (at.format(12), port, second)],
+                'forward = "direct"')
+        for address, at, port, protocol in ((VIP, net, 8090, "tcp"), (VIP6, net6, 8090, "tcp"),
+                                            (VIP, net, 7001, "udp"), (VIP6, net6, 7001, "udp")))
 
 
 class ElbDirectTest(LabCase):
@@ -64,14 +59,7 @@ class ElbDirectTest(LabCase):
 
     def prepare(self, server, net):
         """The service's address, which nobody hears of, and a way of its own to the client."""
-        self.lab.run(["ip", "link", "add", "direct", "netns", server.netns, "type", "veth",
-                      "peer", "name", server.name, "netns", self.lab.client.netns])
-        for at, interface, last in ((server, "direct", 2), (self.lab.client, server.name, 1)):
-            at.run("ip", "addr", "add", f"10.0.{net}.{last}/24", "dev", interface)
-            at.run("ip", "addr", "add", f"fd00:{net}::{last}/64", "dev", interface, "nodad")
-            at.run("ip", "link", "set", interface, "up")
-        server.run("ip", "route", "add", "10.0.1.0/24", "via", f"10.0.{net}.1")
-        server.run("ip", "-6", "route", "add", "fd00:1::/64", "via", f"fd00:{net}::1")
+        give_way_past(self.lab, server, net)
         server.run("sysctl", "-qw", "net.ipv4.conf.all.arp_ignore=1",
                    "net.ipv4.conf.all.arp_announce=2")
         server.run("ip", "addr", "add", f"{VIP}/32", "dev", "lo")
@@ -80,8 +68,7 @@ class ElbDirectTest(LabCase):
         conf.write_text(NGINX.format(dir=self.lab.dir, name=server.name))
         server.run("nginx", "-c", conf)
         server.start("python3", ENDS, "serve_udp", server.name, "7001", log="ends.log")
-        server.run("sh", "-c", "until ss -Hlun sport = :7001 | grep -q .; do sleep 0.05; done",
-                   timeout=20)
+        listens(server, 7001, "u")
 
     def begin(self, text):
         self.lab.write_config(text)
@@ -134,24 +121,81 @@ class ElbDirectTest(LabCase):
             self.lab.client.run("python3", ENDS, "too_big", address, 7001, client, 5000, 1300)
             known = ("ip", "route", "get", client, "from", address)
             self.lab.servers[0].run("sh", "-c", f"until {' '.join(known)} | grep -q 'mtu 1300'; "
-                                    "do sleep 0.05; done", timeout=20)
+                                    "do sleep 0.05; done", timeout=60)
             self.assertNotIn("mtu", self.lab.servers[1].run(*known).stdout)
 
-    def test_a_backend_behind_a_router_is_refused(self):
+    def warned(self):
+        return "\n".join(self.lab.evnf_json("status")["warnings"])
+
+    def refused(self, text, address, reason):
+        """By file and place, before anything is changed."""
+        at = text.index(f'"{address}"')
+        line, column = text[:at].count("\n") + 1, at - text.rfind("\n", 0, at)
+        path = self.lab.dir / "other.toml"
+        path.write_text(text)
+        for verb in (("apply",), ("apply", "--dry-run"), ("chain", "check")):
+            done = self.lab.evnf(*verb, path, check=False)
+            self.assertEqual(done.returncode, 2)
+            place = f"evnf: {path}:{line}:{column}: "
+            said = f"backend {address} of service tcp {VIP}:8090 is {reason}"
+            self.assertTrue(done.stderr.startswith(place + said), done.stderr)
+
+    def test_a_backend_that_no_mac_reaches_is_refused(self):
         self.begin(services())
+        before = self.lab.api("/v1/config")
         self.lab.vnf.run("ip", "route", "add", "10.9.11.2", "via", "10.0.11.2")
-        done = self.apply(services(net="10.9.{}.2"), check=False)
+        self.refused(services(net="10.9.{}.2"), "10.9.11.2",
+                     "behind the router 10.0.11.2, and forward = \"direct\" needs its MAC: ")
+        self.refused(services(net="10.0.{}.1"), "10.0.11.1",
+                     "not on a network of this host, and ")
+        # By a verb, too.
+        done = self.lab.evnf("elb", "backend", "add", "tcp", f"{VIP}:8090", "10.9.11.2",
+                             check=False)
         self.assertEqual(done.returncode, 2)
-        self.assertIn(f"backend 10.9.11.2 of service tcp {VIP}:8090 is behind the router 10.0.11.2, "
-                      'and forward = "direct" needs its MAC', done.stderr)
-        # Routes that change later make it get nothing, and the answers are its own.
-        self.lab.vnf.run("ip", "route", "add", "10.0.12.2", "via", "10.0.11.2")
-        self.lab.vnf.run("ip", "route", "add", "10.0.11.2", "via", "10.0.12.2")
+        self.assertIn("is behind the router 10.0.11.2", done.stderr)
+        self.assertEqual(self.lab.api("/v1/config"), before)
+        # One without a route may get one; until then it is warned of.
+        self.apply(services(net="10.8.{}.2"))
+        self.assertIn(f"backend 10.8.11.2 of service tcp {VIP}:8090 has no route now",
+                      self.warned())
+
+    def test_an_interface_without_a_chain_is_refused(self):
+        text = services(chain=IN)
+        self.lab.write_config(text)
+        with self.assertRaises(LabError) as refused:
+            self.lab.start_daemon()
+        reason = ('at srv1, which no chain has, and forward = "direct" sends only by those that '
+                  'one has: add a chain for it, such as path = "in(srv1) -> out"')
+        self.assertIn(f"{self.lab.config}:10:26: backend 10.0.11.2 of service tcp {VIP}:8090 is "
+                      f"{reason}", str(refused.exception))
+        self.begin(services())
+        self.refused(text, "10.0.11.2", reason)
+        done = self.lab.evnf("chain", "del", "servers", check=False)
+        self.assertEqual(done.returncode, 2)
+        self.assertIn(reason, done.stderr)
+        self.assertEqual(set(self.names(VIP, 20)), {"server1", "server2"})
+
+    def test_routes_that_change(self):
+        self.begin(services())
+        self.assertEqual(self.warned(), "")
+        for one, other in ((11, 12), (12, 11)):
+            self.lab.vnf.run("ip", "route", "add", f"10.0.{one}.2", "via", f"10.0.{other}.2")
 
         def dropped():
             self.lab.client.run("curl", "-s", "-m", "1", f"http://{VIP}:8090/name", check=False)
             return self.reason("in", "out", "via") > 0
         self.wait_for(dropped)
+        self.assertIn(f"backend 10.0.11.2 of service tcp {VIP}:8090 is behind the router 10.0.12.2",
+                      self.warned())
+        # That stops neither another change nor a restart.
+        self.apply(services(2, 1))
+        self.lab.evnf("chain", "set", "servers", "in(srv1) -> out; in(srv2) -> out")
+        self.lab.kill_daemon()
+        self.lab.start_daemon()
+        for one in (11, 12):
+            self.lab.vnf.run("ip", "route", "del", f"10.0.{one}.2")
+        self.wait_for(lambda: self.curl(f"http://{VIP}:8090/name"))
+        self.assertEqual(self.warned(), "")
 
 
 if __name__ == "__main__":

@@ -230,33 +230,6 @@ TEST_CASE_METHOD(Balancer,
     }
 }
 
-TEST_CASE_METHOD(Balancer, "a backend behind a router, or this host itself, is refused")
-{
-    weigh(1, 0);
-    sh("ip route add 10.9.0.0/24 via 10.0.2.12");
-    const json before = section;
-    const auto refusal = [&](const std::string &at) {
-        json wanted{
-            {"connections", 4096},
-            {"service",
-             {direct(service(vip, 80, "tcp", {backend("10.0.2.11", 80), backend(at, 80)}))}}};
-        const auto r = fast_path->apply(must(find_vnf("elb")->check(wanted, section)));
-        return r ? "accepted" : r.error().where + ": " + r.error().what;
-    };
-    const std::string mend = ", and forward = \"direct\" needs its MAC: write forward = "
-                             "\"tunnel\", or give an address of it on a network that this host "
-                             "is on";
-    CHECK(refusal("10.9.0.1") == "/service/0/backends/1/address: backend 10.9.0.1 of service tcp "
-                                 "192.0.2.10:80 is behind the router 10.0.2.12" +
-                                     mend);
-    CHECK(refusal("10.0.2.1") == "/service/0/backends/1/address: backend 10.0.2.1 of service tcp "
-                                 "192.0.2.10:80 is not on a network of this host" +
-                                     mend);
-    CHECK(sent_to(from_client(true, 4000)) == 0x11); // all as before
-    CHECK(refusal("10.0.2.12") == "accepted");
-    CHECK(refusal("10.77.0.1") == "accepted"); // its network may be down
-}
-
 TEST_CASE_METHOD(Balancer, "fragments follow the first of their datagram")
 {
     weigh(1, 1);

@@ -14,11 +14,11 @@
 #include "vnfs/elb/composition.hpp"
 #include "vnfs/elb/conn_verbs.hpp"
 #include "vnfs/elb/connections.hpp"
+#include "vnfs/elb/direct.hpp"
 #include "vnfs/elb/ender.hpp"
 #include "vnfs/elb/keys.hpp"
 #include "vnfs/elb/leftovers.hpp"
 #include "vnfs/elb/monitor/weights.hpp"
-#include "vnfs/elb/on_link.hpp"
 #include "vnfs/elb/owners.hpp"
 #include "vnfs/elb/section.hpp"
 #include "vnfs/elb/slot_tables.hpp"
@@ -69,8 +69,6 @@ public:
 
     Result<> apply(const json &section) override
     {
-        if (auto r = check_on_link(services_of(section), in_force_); !r)
-            return r;
         const auto before = in_force_;
         auto r = bring(weights_.of(section));
         if (r) {
@@ -470,6 +468,7 @@ const VnfType type{.name = "elb",
                    .rewrites = services_rewritten,
                    .one_way = all_one_way,
                    .chooses_neighbour = direct_service,
+                   .misfits = direct_misfits,
                    .explain = backend_of};
 const Registration registration(type);
 
