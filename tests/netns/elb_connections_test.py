@@ -8,30 +8,11 @@ from pathlib import Path
 
 import elb_ends
 from case import main
+from elb_case import ACCEPTED, CHAINS, listens, service
 from elb_talk import ENDS, TalkCase
 from lab import PIN_DIR, VIP, VIP6, Host
 
 OTHER_VIP = "192.0.2.20"
-
-CHAINS = """\
-[[chain]]
-name = "in"
-path = "in(cli0) -> elb -> out"
-
-[[chain]]
-name = "back"
-path = "in(srv1, srv2) -> elb -> out"
-
-[efw]
-default = "accept"
-"""
-
-
-def service(address, port, protocol, backends):
-    """The backends: (address, port, weight)."""
-    listed = ", ".join(f'{{ address = "{a}", port = {p}, weight = {w} }}' for a, p, w in backends)
-    return (f'\n[[elb.service]]\naddress = "{address}"\nport = {port}\n'
-            f'protocol = "{protocol}"\nbackends = [ {listed} ]\n')
 
 
 def weighed(first, second, address=VIP):
@@ -44,12 +25,12 @@ class ElbConnectionsTest(TalkCase):
         for server in self.lab.servers:
             self.ends(server, "serve", server.name, "7001")
             self.ends(server, "serve_udp", server.name, "7001")
-        self.lab.write_config(CHAINS + services)
+        self.lab.write_config(CHAINS + ACCEPTED + services)
         self.lab.start_daemon()
         self.wait_for(lambda: self.curl("http://10.0.11.2/") == "server1"
                       and self.curl("http://10.0.12.2/") == "server2")
         for server in self.lab.servers:
-            self.wait_for(lambda: "7001" in server.run("ss", "-Hltn", "sport", "= :7001").stdout)
+            listens(server, 7001, "t", "u")
 
     def download(self, host, address, megabytes, pause, server):
         """Begins one; what ends and checks it."""
@@ -57,7 +38,7 @@ class ElbConnectionsTest(TalkCase):
         self.assertEqual(process.stdout.readline().strip(), server)
 
         def check():
-            out, errors = process.communicate("end\n", timeout=30)
+            out, errors = process.communicate("end\n", timeout=60)
             self.assertEqual(process.returncode, 0, errors)
             size, digest = out.split()
             blocks, rest = divmod(int(size), elb_ends.BLOCK)
@@ -67,7 +48,7 @@ class ElbConnectionsTest(TalkCase):
 
     def apply(self, services):
         other = self.lab.dir / "other.toml"
-        other.write_text(CHAINS + services)
+        other.write_text(CHAINS + ACCEPTED + services)
         self.lab.evnf("apply", other)
 
     def test_syn_flood(self):
@@ -153,7 +134,7 @@ class ElbConnectionsTest(TalkCase):
             self.lab.evnf("elb", "backend", "del", *tcp, "10.0.11.2:7001")
 
         def kill():
-            self.lab.write_config(CHAINS + weighed(0, 1))
+            self.lab.write_config(CHAINS + ACCEPTED + weighed(0, 1))
             for _ in range(2):
                 self.lab.kill_daemon()
                 time.sleep(0.3)
@@ -241,7 +222,7 @@ class ElbConnectionsTest(TalkCase):
         for pin in now.iterdir():
             pin.unlink()
         now.rmdir()
-        self.lab.write_config(CHAINS + weighed(0, 1))
+        self.lab.write_config(CHAINS + ACCEPTED + weighed(0, 1))
         self.lab.start_daemon()
         self.assertFalse(then.exists())
         self.assertEqual(say("ask", "1-50"), "50 server1")

@@ -2,46 +2,28 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Datagrams there and back through elb, between real IP stacks: longer than a packet, and to a
 range of ports."""
-import time
 from pathlib import Path
 
 import elb_ends
 from case import LabCase, main
+from elb_case import CHAINS, listens, service
 from lab import VIP, VIP6
 
 ENDS = Path(elb_ends.__file__).resolve()
 
-CONFIG = """\
-[[chain]]
-name = "in"
-path = "in(cli0) -> elb -> out"
-
-[[chain]]
-name = "back"
-path = "in(srv1, srv2) -> elb -> out"
-
-[efw]
-default = "accept"
-"""
-
 
 class ElbDatagramsTest(LabCase):
     def test_udp_longer_than_a_packet(self):
-        self.lab.write_config(CONFIG + "".join(
-            f"""
-[[elb.service]]
-address = "{vip}"
-port = 53
-protocol = "udp"
-backends = [ {{ address = "{first}", port = 7001 }}, {{ address = "{second}", port = 7001 }} ]
-""" for vip, first, second in ((VIP, "10.0.11.2", "10.0.12.2"),
-                               (VIP6, "fd00:11::2", "fd00:12::2"))))
+        self.lab.write_config(CHAINS + "".join(
+            service(vip, 53, "udp", [(first, 7001), (second, 7001)])
+            for vip, first, second in ((VIP, "10.0.11.2", "10.0.12.2"),
+                                       (VIP6, "fd00:11::2", "fd00:12::2"))))
         for server in self.lab.servers:
             server.start("python3", ENDS, "serve_udp", server.name, "7001", log="ends.log")
         self.lab.start_daemon()
-        end = time.monotonic() + 10
-        while not (self.curl("http://10.0.11.2/") and self.curl("http://10.0.12.2/")):
-            self.assertLess(time.monotonic(), end, "no server was reached in time")
+        for server in self.lab.servers:
+            listens(server, 7001, "u")
+        self.wait_for(lambda: self.curl("http://10.0.11.2/") and self.curl("http://10.0.12.2/"))
         packets = 0
         for vip in (VIP, VIP6):
             for size in (1600, 8000, 20000):
@@ -65,7 +47,7 @@ backends = [ {{ address = "{first}", port = 7001 }}, {{ address = "{second}", po
             for port in ("7001", "7002"):
                 server.start("python3", ENDS, "serve_udp", f"{server.name}:{port}", port,
                              log="ends.log")
-        self.lab.write_config(CONFIG)
+        self.lab.write_config(CHAINS)
         self.lab.start_daemon()
         elb = ("elb", "backend", "add", "udp")
         for vip, address in ((VIP, "10.0.11.2"), (f"[{VIP6}]", "fd00:11::2")):

@@ -4,27 +4,11 @@
 another way, through tunnels: real TCP and UDP."""
 import elb_ends
 from case import main
+from elb_case import CHAINS, IN, give_way_past, listens, service
 from elb_talk import ENDS, TalkCase
 from lab import VIP, VIP6
 
 SOURCE, SOURCE6 = "10.0.77.5", "fd00:77::5"  # what servers know a way to
-
-CHAINS = """\
-[[chain]]
-name = "in"
-path = "in(cli0) -> elb -> out"
-
-[[chain]]
-name = "back"
-path = "in(srv1, srv2) -> elb -> out"
-"""
-
-
-def service(address, port, protocol, backends, more):
-    """The backends: (address, port, weight)."""
-    listed = ", ".join(f'{{ address = "{a}", port = {p}, weight = {w} }}' for a, p, w in backends)
-    return (f'\n[[elb.service]]\naddress = "{address}"\nport = {port}\nprotocol = "{protocol}"\n'
-            f'{more}\nbackends = [ {listed} ]\n')
 
 
 def source_nat(ports="1024-32767", first=1, second=1):
@@ -45,13 +29,6 @@ def tunnels(first=1, second=1):
             to(VIP, 80, "tcp", "10.0.{}.2", "10.0.11.1"))
 
 
-TUNNEL_CHAIN = """\
-[[chain]]
-name = "in"
-path = "in(cli0) -> elb -> out"
-"""
-
-
 class ElbForwardingTest(TalkCase):
     def begin(self, services):
         for server, net in zip(self.lab.servers, (11, 12)):
@@ -67,8 +44,7 @@ class ElbForwardingTest(TalkCase):
         self.lab.write_config(CHAINS + services)
         self.lab.start_daemon()
         for server in self.lab.servers:
-            server.run("sh", "-c", "until ss -Hltn sport = :7001 | grep -q . && "
-                       "ss -Hlun sport = :7001 | grep -q .; do sleep 0.05; done", timeout=20)
+            listens(server, 7001, "t", "u")
 
     def apply(self, services):
         other = self.lab.dir / "other.toml"
@@ -101,7 +77,7 @@ class ElbForwardingTest(TalkCase):
         self.apply(source_nat("40000-41000", 0, 1))
         self.assertEqual(say("ask", "1-40"), before)
         self.assertEqual(say("open", "201-210", VIP, 7000), "10 server2")
-        self.apply(service(VIP, 7000, "tcp", [("10.0.11.2", 7001, 1)], ""))
+        self.apply(service(VIP, 7000, "tcp", [("10.0.11.2", 7001, 1)]))
         self.assertEqual(say("ask", "1-40"), before)
         self.lab.kill_daemon()
         self.lab.start_daemon()
@@ -112,7 +88,7 @@ class ElbForwardingTest(TalkCase):
         for address in (VIP, VIP6):
             process = self.piped(self.lab.client, "download", address, 7000, 20, 0)
             self.assertIn(process.stdout.readline().strip(), ("server1", "server2"))
-            out, errors = process.communicate("end\n", timeout=30)
+            out, errors = process.communicate("end\n", timeout=60)
             self.assertEqual(process.returncode, 0, errors)
             size, digest = out.split()
             self.assertEqual(digest, elb_ends.digest(int(size) // elb_ends.BLOCK))
@@ -127,25 +103,12 @@ class ElbForwardingTest(TalkCase):
             process = self.piped(self.lab.client, "talk")
             process.stdin.write(f"open {i} {VIP} 7000\n")
             process.stdin.flush()
-        taken = 0
-        for _ in range(100):
-            taken = self.reason("in", "elb", "sources_taken")
-            if taken:
-                break
-            self.lab.client.run("sleep", "0.1")
-        self.assertGreater(taken, 0)
+        self.wait_for(lambda: self.reason("in", "elb", "sources_taken") > 0)
         self.assertEqual(say("ask", "1-3"), "3 server1")
 
     def directly(self, server, net):
         """A way from a server to the client, and ends of tunnels on it."""
-        self.lab.run(["ip", "link", "add", "direct", "netns", server.netns, "type", "veth",
-                      "peer", "name", server.name, "netns", self.lab.client.netns])
-        for at, interface, last in ((server, "direct", 2), (self.lab.client, server.name, 1)):
-            at.run("ip", "addr", "add", f"10.0.{net}.{last}/24", "dev", interface)
-            at.run("ip", "addr", "add", f"fd00:{net}::{last}/64", "dev", interface, "nodad")
-            at.run("ip", "link", "set", interface, "up")
-        server.run("ip", "route", "add", "10.0.1.0/24", "via", f"10.0.{net}.1")
-        server.run("ip", "-6", "route", "add", "fd00:1::/64", "via", f"fd00:{net}::1")
+        give_way_past(self.lab, server, net)
         if server.run("ip", "link", "add", "t4", "type", "ipip", "local", f"10.0.{net - 50}.2",
                       check=False).returncode:
             self.skipTest("this kernel has no ipip: no backend can take packets out of a tunnel")
@@ -164,11 +127,10 @@ class ElbForwardingTest(TalkCase):
         for server, net in zip(self.lab.servers, (61, 62)):
             self.directly(server, net)
             server.start("python3", ENDS, "serve", server.name, "7001", log="ends.log")
-        self.lab.write_config(TUNNEL_CHAIN + services)
+        self.lab.write_config(IN + services)
         self.lab.start_daemon()
         for server in self.lab.servers:
-            server.run("sh", "-c", "until ss -Hltn sport = :7001 | grep -q .; do sleep 0.05; done",
-                       timeout=20)
+            listens(server, 7001, "t")
 
     def test_tunnels(self):
         self.begin_tunnels(tunnels())
@@ -181,7 +143,7 @@ class ElbForwardingTest(TalkCase):
             return [say("ask", f"{100 * i + 1}-{100 * i + 40}") for i in range(len(self.vips))]
         before = ask()
         other = self.lab.dir / "other.toml"
-        other.write_text(TUNNEL_CHAIN + tunnels(0, 1))
+        other.write_text(IN + tunnels(0, 1))
         self.lab.evnf("apply", other)
         self.assertEqual(ask(), before)
         self.assertEqual(say("open", "201-210", VIP, 7001), "10 server2")
@@ -205,7 +167,7 @@ class ElbForwardingTest(TalkCase):
         self.assertGreater(self.reason("in", "elb", "to_client"), 0)
 
     def test_without_it_they_do_not_answer(self):
-        self.begin(service(VIP, 7000, "tcp", [("10.0.11.2", 7001, 1)], ""))
+        self.begin(service(VIP, 7000, "tcp", [("10.0.11.2", 7001, 1)]))
         done = self.lab.client.run("curl", "-s", "-m", "1", f"http://{VIP}:7000/", check=False)
         self.assertEqual(done.returncode, 28)  # timed out
 

@@ -5,21 +5,9 @@ what was open before stays with HAProxy, and all goes back to it when elb goes."
 import json
 
 from case import main
+from elb_case import ACCEPTED
 from elb_talk import TalkCase
-from lab import VIP
-
-CHAINS = """\
-[[chain]]
-name = "in"
-path = "in(cli0) -> efw -> elb -> out"
-
-[[chain]]
-name = "back"
-path = "in(srv1, srv2) -> elb -> out"
-
-[efw]
-default = "accept"
-"""
+from lab import CONFIG, VIP
 
 HAPROXY = f"""\
 defaults
@@ -62,7 +50,7 @@ class ElbHaproxyTest(TalkCase):
         for server in lab.servers:
             self.ends(server, "serve", server.name, "7001")
         lab.vnf.start("haproxy", "-db", "-f", self.cfg, log="haproxy.log")
-        lab.write_config(CHAINS)
+        lab.write_config(CONFIG + ACCEPTED)
         lab.start_daemon()
         self.wait_for(lambda: self.curl(f"http://{VIP}/") == "server1")
         say = self.talker()
@@ -138,7 +126,7 @@ class ElbHaproxyTest(TalkCase):
         text = self.lab.evnf("elb", "import", self.cfg).stdout
         self.assertIn("# stays with HAProxy:\n", text)
         whole = self.lab.dir / "whole.toml"
-        whole.write_text(CHAINS + text)
+        whole.write_text(CONFIG + ACCEPTED + text)
         self.lab.evnf("apply", whole)
         self.assertEqual(self.import_it("--apply")["kept"], 2)
         wrong = self.lab.dir / "wrong.cfg"

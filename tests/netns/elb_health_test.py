@@ -101,7 +101,7 @@ class ElbHealthCase(LabCase):
                         for b in service["backends"]}
 
     def answers(self, count=20):
-        return {self.curl(f"http://{VIP}/", seconds=1) for _ in range(count)}
+        return {self.curl(f"http://{VIP}/", seconds=20) for _ in range(count)}
 
     def stop_nginx(self, server):
         self.lab.end_nginx(self.lab.dir / f"{server.name}.pid")

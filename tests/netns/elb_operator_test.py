@@ -57,7 +57,7 @@ class ElbOperatorTest(TalkCase):
         self.lab.write_config(CONFIG + SERVICES)
         self.lab.start_daemon()
         self.wait_for(lambda: self.backend(7000, 0)["state"] == "up" and
-                      self.backend(7000, 1)["state"] == "up", 30)
+                      self.backend(7000, 1)["state"] == "up")
 
     def backend(self, port, number):
         for service in self.lab.evnf_json("elb", "stats")["service"]:
@@ -76,7 +76,7 @@ class ElbOperatorTest(TalkCase):
             self.assertEqual(b["moved"], 0)
             self.assertTrue(b["last"]["good"])
             self.assertGreater(b["since"], 0)
-        self.wait_for(lambda: sum(self.backend(7000, i)["active"] for i in (0, 1)) == 40, 40)
+        self.wait_for(lambda: sum(self.backend(7000, i)["active"] for i in (0, 1)) == 40)
 
         self.lab.client.run("python3", "-c", RESET, VIP)
         self.assertEqual(sum(self.backend(7000, i)["resets"]["by_client"] for i in (0, 1)), 1)

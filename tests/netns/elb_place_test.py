@@ -2,33 +2,13 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Which server a new connection gets: its client's, or that with the fewest connections."""
 from case import main
+from elb_case import CHAINS, listens, service
 from elb_talk import TalkCase
 from lab import VIP
 
 ONE, TWO = "10.0.11.2:7001", "10.0.12.2:7001"
 
-CHAINS = """\
-[[chain]]
-name = "in"
-path = "in(cli0) -> elb -> out"
-
-[[chain]]
-name = "back"
-path = "in(srv1, srv2) -> elb -> out"
-"""
-
-
-def service(port, choice):
-    return f"""
-[[elb.service]]
-address = "{VIP}"
-port = {port}
-protocol = "tcp"
-{choice}
-backends = [ {{ address = "10.0.11.2", port = 7001 }}, {{ address = "10.0.12.2", port = 7001 }} ]
-"""
-
-
+BOTH = [("10.0.11.2", 7001), ("10.0.12.2", 7001)]
 SOURCE, LEAST = ("tcp", f"{VIP}:7000"), ("tcp", f"{VIP}:7100")
 
 
@@ -37,14 +17,13 @@ class ElbPlaceTest(TalkCase):
         super().setUp()
         for server in self.lab.servers:
             self.ends(server, "serve", server.name, "7001")
-        self.lab.write_config(CHAINS + service(7000, 'affinity = "source"') +
-                              service(7100, 'balance = "least_connections"'))
+        self.lab.write_config(CHAINS + service(VIP, 7000, "tcp", BOTH, 'affinity = "source"') +
+                              service(VIP, 7100, "tcp", BOTH, 'balance = "least_connections"'))
         self.lab.start_daemon()
         self.wait_for(lambda: self.curl("http://10.0.11.2/") == "server1"
-                      and self.curl("http://10.0.12.2/") == "server2", 30)
+                      and self.curl("http://10.0.12.2/") == "server2")
         for server in self.lab.servers:
-            self.wait_for(lambda: "7001" in server.run("ss", "-Hltn", "sport", "= :7001").stdout,
-                          30)
+            listens(server, 7001, "t")
 
     def shown(self, port, key):
         for s in self.lab.evnf_json("elb", "stats")["service"]:

@@ -6,18 +6,13 @@ import subprocess
 import sys
 
 from case import main
+from elb_case import ACCEPTED, listens, service
 from elb_health_test import KEPT
 from elb_talk import TalkCase
 from lab import CONFIG, VIP, VIP6
 
 SERVICE = ("tcp", f"{VIP}:7000")
 ONE = "10.0.11.2:7001"
-
-
-def service(address, backends, more):
-    listed = ", ".join(f'{{ address = "{a}", port = {p} }}' for a, p in backends)
-    return (f'[[elb.service]]\naddress = "{address}"\nport = 7000\nprotocol = "tcp"\n{more}\n'
-            f'backends = [ {listed} ]\n')
 
 
 # The servers' health is that of their nginx; the connections are another program's.
@@ -28,8 +23,8 @@ class ElbResetTest(TalkCase):
     def begin(self, services):
         for server in self.lab.servers:
             self.ends(server, "serve", server.name, "7001")
-            self.wait_for(lambda: "7001" in server.run("ss", "-Hltn", "sport", "= :7001").stdout)
-        self.lab.write_config(CONFIG + '[efw]\ndefault = "accept"\n' + services)
+            listens(server, 7001, "t")
+        self.lab.write_config(CONFIG + ACCEPTED + services)
         self.lab.start_daemon()
         self.wait_for(lambda: self.states() <= {"up", "unchecked"})
 
@@ -61,7 +56,7 @@ class ElbResetTest(TalkCase):
     def one_is_down(self, vip, backends, more=""):
         if self.lab.daemon:
             self.lab.stop_daemon()
-        self.begin(service(vip, backends,
+        self.begin(service(vip, 7000, "tcp", backends,
                            more + f'health = {{ {CHECK}, on_down = "reset" }}'))
         say = self.talker()
         self.assertNotIn("failed", say("open", "1-40", vip, 7000))
@@ -71,8 +66,8 @@ class ElbResetTest(TalkCase):
         self.assertEqual(self.open_now(server, 7001, vip), len(ours))
         self.lab.end_nginx(self.lab.dir / "server1.pid")
         # Nobody says anything, and yet both sides know.
-        self.wait_for(lambda: self.open_now(client, 7000, vip) == 40 - len(ours), 30)
-        self.wait_for(lambda: self.open_now(server, 7001, vip) == 0, 30)
+        self.wait_for(lambda: self.open_now(client, 7000, vip) == 40 - len(ours))
+        self.wait_for(lambda: self.open_now(server, 7001, vip) == 0)
         self.assertEqual(len(self.lab.evnf_json("elb", "conn", "list", "--service",
                                                  f"[{vip}]:7000" if ":" in vip else
                                                  f"{vip}:7000")), 40 - len(ours))
@@ -87,23 +82,23 @@ class ElbResetTest(TalkCase):
         self.lab.start_nginx(server)
 
     def test_they_stay_unless_asked(self):
-        self.begin(service(VIP, [("10.0.11.2", 7001), ("10.0.12.2", 7001)],
+        self.begin(service(VIP, 7000, "tcp", [("10.0.11.2", 7001), ("10.0.12.2", 7001)],
                            f"health = {{ {CHECK} }}"))
         say = self.talker()
         self.assertNotIn("failed", say("open", "1-40", VIP, 7000))
         ours = self.with_one(say, range(1, 41))
         self.lab.end_nginx(self.lab.dir / "server1.pid")
-        self.wait_for(lambda: self.states() == {"up", "down"}, 30)
+        self.wait_for(lambda: self.states() == {"up", "down"})
         self.wait_for(lambda: "server1" not in say("open", "50-59", VIP, 7000))
         self.assertEqual(self.with_one(say, range(1, 41)), ours)
         # The operator may ask while it is down.
         self.lab.evnf("elb", "health", "set", *SERVICE, "on_down=reset")
-        self.wait_for(lambda: self.open_now(self.lab.servers[0], 7001, VIP) == 0, 30)
+        self.wait_for(lambda: self.open_now(self.lab.servers[0], 7001, VIP) == 0)
         self.assertIn("reset by peer", say("ask", ours[0]))
 
     def test_a_drain_that_is_over(self):
-        self.begin(service(VIP, [("10.0.11.2", 7001)], f"health = {{ {CHECK} }}") +
-                   service(VIP, [("10.0.11.2", 80), ("10.0.12.2", 80)], "").replace("7000", "80"))
+        self.begin(service(VIP, 7000, "tcp", [("10.0.11.2", 7001)], f"health = {{ {CHECK} }}") +
+                   service(VIP, 80, "tcp", [("10.0.11.2", 80), ("10.0.12.2", 80)]))
         kept = subprocess.Popen(self.lab.client.command([sys.executable, "-uc", KEPT]),
                                 stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                 stderr=subprocess.DEVNULL, text=True)
@@ -130,7 +125,7 @@ class ElbResetTest(TalkCase):
         self.assertEqual(ask(), server)
         self.lab.evnf("elb", "backend", "drain", "tcp", f"{VIP}:80", backend, "--deadline", "1",
                       "--reset")
-        self.wait_for(lambda: self.open_now(self.lab.client, 80, VIP) == 0, 30)
+        self.wait_for(lambda: self.open_now(self.lab.client, 80, VIP) == 0)
         self.assertNotEqual(ask(), server)  # a new connection, if there is an answer
 
 
