@@ -68,6 +68,7 @@ struct {
 /* Goes on when what was found in elb_conns must be looked up again; zero: nothing is remembered. */
 struct {
     __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(map_flags, BPF_F_MMAPABLE); /* the daemon adds to it, too */
     __uint(max_entries, 1);
     __type(key, __u32);
     __type(value, __u32);

@@ -65,7 +65,10 @@ Result<Connections> Connections::bind(const bpf::MapSet &maps)
     auto clock = Clock::bind(maps, "elb_clock");
     if (!clock)
         return clock.error();
-    auto epoch = Epoch::bind(maps, "elb_epoch");
+    auto epoch_fd = maps.fd("elb_epoch");
+    if (!epoch_fd)
+        return epoch_fd.error();
+    auto epoch = bpf::Mapping::of_array(*epoch_fd, sizeof(__u32));
     if (!epoch)
         return epoch.error();
     bpf_map_info info{};
@@ -75,18 +78,15 @@ Result<Connections> Connections::bind(const bpf::MapSet &maps)
     auto active = Active::bind(maps);
     if (!active)
         return active.error();
-    Connections out(*table, *clock, *epoch, *std::move(active), info.max_entries);
-    if (auto r = out.next_epoch(); !r) // the first
-        return r.error();
+    Connections out(*table, *clock, *std::move(epoch), *std::move(active), info.max_entries);
+    out.next_epoch(); // the first
     return out;
 }
 
-// The fast path may turn it too, in between: to the same number, of which none is remembered
-// that was not found since this began.
-Result<> Connections::next_epoch()
+// The fast path turns it too: what it has turned away from must not come back.
+void Connections::next_epoch()
 {
-    const std::uint32_t next = epoch_.get(0).value_or(0) + 1;
-    return epoch_.put(0, next ? next : 1);
+    __atomic_fetch_add(reinterpret_cast<__u32 *>(epoch_.data()), 1, __ATOMIC_SEQ_CST);
 }
 
 Result<> Connections::tick(std::chrono::steady_clock::time_point now,
@@ -102,8 +102,7 @@ Result<> Connections::tick(std::chrono::steady_clock::time_point now,
         if (auto r = clock_.put(0, clock); !r)
             return r;
     }
-    if (auto r = next_epoch(); !r)
-        return r;
+    next_epoch();
     for (std::size_t seen = 0; seen < size_ / ticks_of_pass + batch; seen += batch) {
         auto ended = sweep_batch(timeouts, clock);
         if (!ended)
@@ -156,12 +155,12 @@ Result<Connections::Page> Connections::page(std::uint32_t from) const
     return out;
 }
 
-Result<> Connections::forget(const Known &connection)
+void Connections::forget(const Known &connection)
 {
     table_.erase(key_back(connection.flow, connection.there));
     if (table_.erase(connection.flow) && is_active(connection.there, connection.back))
         active_.ends(connection.there.backend);
-    return next_epoch();
+    next_epoch();
 }
 
 std::uint32_t Connections::silent(const Known &connection) const

@@ -25,7 +25,7 @@ public:
     // table, so that all of it is looked at in about `pass`.
     Result<> tick(std::chrono::steady_clock::time_point now, const BackendTimeouts &timeouts);
     // After it the fast path looks into the table again, whatever it remembers.
-    Result<> next_epoch();
+    void next_epoch();
     [[nodiscard]] const Active &active() const { return active_; }
     [[nodiscard]] std::uint32_t clock() const { return clock_.get(0).value_or(0); }
 
@@ -43,7 +43,7 @@ public:
     };
     [[nodiscard]] Result<Page> page(std::uint32_t from) const;
     // Packets of it that still come are placed as those of a new one.
-    Result<> forget(const Known &connection);
+    void forget(const Known &connection);
     // Seconds since its last packet in either direction.
     [[nodiscard]] std::uint32_t silent(const Known &connection) const;
 
@@ -52,12 +52,11 @@ public:
 private:
     using Table = bpf::Map<flow_key, elb_conn>;
     using Clock = bpf::Map<__u32, __u32>;
-    using Epoch = bpf::Map<__u32, __u32>;
 
-    Connections(Table table, Clock clock, Epoch epoch, Active active, std::size_t size)
+    Connections(Table table, Clock clock, bpf::Mapping epoch, Active active, std::size_t size)
         : table_(table),
           clock_(clock),
-          epoch_(epoch),
+          epoch_(std::move(epoch)),
           active_(std::move(active)),
           size_(size)
     {
@@ -75,7 +74,7 @@ private:
 
     Table table_;
     Clock clock_;
-    Epoch epoch_;
+    bpf::Mapping epoch_;
     Active active_;
     std::size_t size_;
     // What the clock said at the first tick.
