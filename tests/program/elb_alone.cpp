@@ -143,6 +143,12 @@ TEST_CASE_METHOD(Alone, "a host is suspected until no connection of before is fo
         CHECK(leftovers.at(host));
         CHECK_FALSE(pass(leftovers, left, now + 2min));
         CHECK(leftovers.at(host));
+        // Nor if its id is another's by now.
+        auto heirs = left;
+        heirs[0].backends[0].id = both[1].backends[0].id;
+        leftovers.gone(both, heirs, now);
+        pass(leftovers, heirs, now + 2min);
+        CHECK(leftovers.at(host));
         if (opening)
             clear<elb_opening>("elb_openings");
         else

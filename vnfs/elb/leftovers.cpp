@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "vnfs/elb/leftovers.hpp"
 
+#include <arpa/inet.h>
+
 #include <algorithm>
 
 namespace evnf::elb
@@ -39,6 +41,18 @@ Result<std::size_t> size_of(int fd)
     return std::size_t{info.max_entries};
 }
 
+// An id alone is not enough: with few free ones, that of a backend that goes is soon another's.
+using Known = std::set<std::pair<unsigned, Endpoint>>;
+
+Known known_in(const std::vector<Service> &services)
+{
+    Known out;
+    for (const auto &s : services)
+        for (const auto &b : s.backends)
+            out.emplace(b.id, b.endpoint);
+    return out;
+}
+
 // The ports of a host that a backend's packets come from.
 Ports ports_of(const Service &s, const Backend &b)
 {
@@ -72,13 +86,10 @@ Result<Leftovers> Leftovers::bind(const bpf::MapSet &maps)
 void Leftovers::gone(const std::vector<Service> &before, const std::vector<Service> &wanted,
                      Time now)
 {
-    std::set<unsigned> stay;
-    for (const auto &s : wanted)
-        for (const auto &b : s.backends)
-            stay.insert(b.id);
+    const Known stay = known_in(wanted);
     for (const auto &s : before)
         for (const auto &b : s.backends)
-            if (!stay.contains(b.id))
+            if (!stay.contains({b.id, b.endpoint}))
                 suspects_[b.endpoint.address] = now;
 }
 
@@ -106,15 +117,15 @@ Result<bool> Leftovers::tick(const std::vector<Service> &in_force, Time now)
 {
     if (idle())
         return false;
-    std::set<unsigned> ids;
-    for (const auto &s : in_force)
-        for (const auto &b : s.backends)
-            ids.insert(b.id);
+    const Known known = known_in(in_force);
     if (!pass_)
         pass_ = Pass{now, false, {}, {}};
     const auto look_at = [&](const auto &entry) {
-        if (entry.rewrite == ELB_TO_BACKEND && !ids.contains(entry.backend))
-            pass_->found.insert(Address(entry.addr));
+        const Address host(entry.addr);
+        if (entry.rewrite == ELB_TO_BACKEND &&
+            !known.contains({entry.backend, {host, ntohs(entry.port)}}) &&
+            !known.contains({entry.backend, {host, 0}}))
+            pass_->found.insert(host);
     };
     for (std::size_t seen = 0; seen < size_ / ticks_of_pass + batch; seen += batch) {
         auto next = pass_->in_conns ? read<elb_conn>(conns_.fd(), pass_->from, look_at)
