@@ -163,10 +163,21 @@ Result<> SlotTables::put_choice(__u32 index, const Service &s)
     if (auto r = choices_.put(index, {s.id(), mask_of(s), s.choice.timeout, 0}); !r)
         return r;
     for (const auto &[backend, taker] : takers_of(s))
-        if (!taking_[index].contains(backend))
+        if (!taking_[index].contains(backend)) {
+            if (auto r = leaves(backend, taker); !r)
+                return r;
             if (auto r = takers_.put(backend, taker); !r)
                 return r;
+        }
     return Unit{};
+}
+
+// A packet may read an entry while it is written: where it leads is there before it counts, and
+// stays when it counts no more.
+Result<> SlotTables::leaves(unsigned backend, elb_taker taker)
+{
+    taker.service = 0;
+    return takers_.put(backend, taker);
 }
 
 // When its slots have been put.
@@ -175,7 +186,7 @@ Result<> SlotTables::take_choice(__u32 index, const Service &s)
     auto now = takers_of(s);
     for (const auto &[backend, taker] : taking_[index])
         if (!now.contains(backend))
-            if (auto r = takers_.put(backend, elb_taker{}); !r)
+            if (auto r = leaves(backend, taker); !r)
                 return r;
     taking_[index] = std::move(now);
     return Unit{};
@@ -193,7 +204,7 @@ void SlotTables::remove(__u32 index)
 {
     take_away(index, 0);
     for (const auto &[backend, taker] : taking_[index])
-        static_cast<void>(takers_.put(backend, elb_taker{})); // of an array: it cannot fail
+        static_cast<void>(leaves(backend, taker)); // of an array: it cannot fail
     taking_.erase(index);
 }
 

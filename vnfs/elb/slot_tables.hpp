@@ -51,6 +51,7 @@ private:
     void take_away(__u32 index, std::size_t size);
     using TakersOf = std::map<unsigned, elb_taker>; // by backend
     static TakersOf takers_of(const Service &service);
+    Result<> leaves(unsigned backend, elb_taker taker);
     Result<> put_choice(__u32 index, const Service &service);
     Result<> take_choice(__u32 index, const Service &service);
     void count(const Service &service, const std::vector<std::uint16_t> &owners);
