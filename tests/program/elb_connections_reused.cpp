@@ -2,7 +2,10 @@
 // elb's connections where ports and backends are used again: by other services, after an
 // end that was none, after a backend that has gone; and the clock that they age by.
 #include <catch2/catch.hpp>
+#include <fcntl.h>
+#include <sys/resource.h>
 
+#include "base/fd.hpp"
 #include "support/elb_connected.hpp"
 #include "vnfs/elb/connections.hpp"
 
@@ -223,4 +226,32 @@ TEST_CASE_METHOD(Connected, "how long an opening connection keeps its backend ca
     CHECK(goes_to(open) == "10.0.2.11");
     must(connections.tick(begin + seconds(6), elb::Timeouts()));
     CHECK(goes_to(open) == "10.0.2.12");
+}
+
+TEST_CASE_METHOD(Connected, "a change that breaks off leaves the services before as they were")
+{
+    const json mine = service(vip, 80, "tcp", servers(1));
+    configure({mine});
+    establish(to_vip(client, 4000));
+    const json wanted{{"connections", 4096},
+                      {"service", {service(other_vip, 80, "tcp", servers(1))}}};
+    const json other = must(find_vnf("elb")->check(wanted, section));
+    rlimit before{};
+    REQUIRE(::getrlimit(RLIMIT_NOFILE, &before) == 0);
+    {
+        const Fd next(::open("/dev/null", O_RDONLY | O_CLOEXEC)); // the lowest that is free
+        const rlimit none{static_cast<rlim_t>(next.get()), before.rlim_max};
+        REQUIRE(::setrlimit(RLIMIT_NOFILE, &none) == 0);
+        const auto r = fast_path->apply(other); // no room for its slots
+        REQUIRE(::setrlimit(RLIMIT_NOFILE, &before) == 0);
+        REQUIRE_FALSE(r);
+        CHECK(r.error().message() ==
+              "service tcp 192.0.2.20:80: make room for the slots: Too many open files");
+    }
+    CHECK(shown()["connections"] == 1);
+    CHECK(goes_to(to_other(to_vip(client, 4001))) == other_vip);
+    CHECK(establish(to_vip(client, 4001)) == "10.0.2.11");
+    CHECK(comes_from(answer_to(to_vip(client, 4001), "10.0.2.11", 8080)) == vip);
+    fast_path->tick();
+    CHECK(establish(to_vip(client, 4002)) == "10.0.2.11");
 }

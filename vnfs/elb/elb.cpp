@@ -181,11 +181,18 @@ public:
 
 private:
     // Brings the maps to `wanted`. What appears does so after what it refers to, what
-    // disappears before; what is the same is not touched.
+    // disappears before; what is the same is not touched, unless the change before broke off.
     Result<> bring(const std::vector<Service> &wanted)
     {
-        if (wanted == in_force_)
+        if (wanted == in_force_ && !broken_off_)
             return Unit{};
+        auto r = bring_all(wanted);
+        broken_off_ = !r;
+        return r;
+    }
+
+    Result<> bring_all(const std::vector<Service> &wanted)
+    {
         if (auto r = clear_new_counters(wanted); !r)
             return r;
         const Hosts hosts = hosts_of(wanted);
@@ -202,8 +209,12 @@ private:
         if (auto r = owners_.bring(wanted); !r)
             return r;
         leftovers_.gone(in_force_, wanted, std::chrono::steady_clock::now());
-        if (auto r = put_alone(alone_with(wanted)); !r)
-            return r;
+        if (auto stay = alone_with(wanted); stay != alone_) {
+            if (auto r = put_alone(std::move(stay)); !r)
+                return r;
+            // Those that have seen the service alone look for nobody's way back.
+            bpf::wait_for_packets_in_flight();
+        }
         if (auto r = bring_services(wanted); !r)
             return r;
         std::set<std::string> names;
@@ -213,7 +224,8 @@ private:
         for (const auto &s : before)
             if (!names.contains(s.name()))
                 remove_service(s);
-        if (in_force_.size() != before.size()) // one that has gone may have had another's ports
+        // One that has gone may have had another's ports.
+        if (in_force_.size() != before.size() || broken_off_)
             for (const auto &s : in_force_)
                 if (auto r = put_ports(s, indexes_.at(s.name())); !r)
                     return std::move(r).context("service " + s.name());
@@ -226,6 +238,10 @@ private:
             }
         }
         in_force_ = wanted; // in that order
+        counting_.clear();
+        for (const auto &s : wanted)
+            for (const auto &b : s.backends)
+                counting_.insert(b.id);
         if (auto r = put_alone(alone(in_force_, leftovers_)); !r)
             return r;
         if (many || owners_.has_past()) // which may keep the client's port
@@ -256,15 +272,11 @@ private:
 
     Result<> clear_new_counters(const std::vector<Service> &wanted)
     {
-        std::set<unsigned> counting;
         for (const auto &s : wanted)
-            for (const auto &b : s.backends) {
-                counting.insert(b.id);
+            for (const auto &b : s.backends)
                 if (!counting_.contains(b.id))
                     if (auto r = counters_.clear(b.id); !r)
                         return r;
-            }
-        counting_ = std::move(counting);
         return Unit{};
     }
 
@@ -363,6 +375,7 @@ private:
     Clients clients_;
     std::set<std::string> alone_; // services, by name
     std::vector<Service> in_force_;
+    bool broken_off_ = false;              // the last change: the maps may have parts of both
     std::map<std::string, __u32> indexes_; // of services in force, by name
     Hosts hosts_;
     std::set<unsigned> counting_;
