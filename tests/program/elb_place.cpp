@@ -229,6 +229,30 @@ TEST_CASE_METHOD(Placed, "clients whose time is over are forgotten, and those of
     CHECK(left(121) == 0);
 }
 
+TEST_CASE_METHOD(Placed, "a client does not follow its backend's id to another service")
+{
+    const auto with = [](unsigned port, const std::vector<json> &backends) {
+        json s = service(vip, port, "tcp", backends);
+        s.update(by_source);
+        return s;
+    };
+    configure({with(80, servers(2))});
+    const unsigned gone = goes_to(to_vip(client, 4000)) == "10.0.2.11" ? 0 : 1;
+    const json stays = servers(2)[1 - gone];
+    section["next_id"] = gone;
+    configure({with(80, {stays}), with(81, {backend("10.0.2.13", 8080)})});
+    REQUIRE(section["service"][1]["backends"][0]["id"] == gone);
+    CHECK(fast_path->show(section)["service"][1]["backends"][0]["connections"] == 0);
+    CHECK(goes_to(to_vip(client, 4001)) == stays["address"]);
+    // And the other's clients follow theirs.
+    for (unsigned i = 0; i < 2; ++i) {
+        Frame f = to_vip(client, 5000 + i);
+        f.dport = 81;
+        CHECK(goes_to(f) == "10.0.2.13");
+    }
+    CHECK(fast_path->show(section)["service"][1]["backends"][0]["affinity"]["followed"] == 1);
+}
+
 TEST_CASE_METHOD(Placed, "who has fewer connections for its weight gets the next")
 {
     const auto with = [&](unsigned one, unsigned other) {

@@ -34,6 +34,16 @@ using ServiceMap = bpf::Map<elb_service_key, elb_service>;
 using RangeMap = bpf::Map<elb_range_key, elb_service>;
 using NumberMap = bpf::Map<__u32, __u32>;
 
+// What has which id.
+std::map<unsigned, std::string> backends_of(const std::vector<Service> &services)
+{
+    std::map<unsigned, std::string> out;
+    for (const auto &s : services)
+        for (const auto &b : s.backends)
+            out.emplace(b.id, s.name() + " " + b.endpoint.text());
+    return out;
+}
+
 class ElbFastPath : public FastPath, public HasWeights
 {
 public:
@@ -60,9 +70,7 @@ public:
         if (!running.is_object())
             return;
         leftovers_.anywhere(std::chrono::steady_clock::now());
-        for (const auto &s : services_of(running))
-            for (const auto &b : s.backends)
-                counting_.insert(b.id);
+        counting_ = backends_of(services_of(running));
     }
 
     [[nodiscard]] int program() const override { return bpf_program__fd(skel_->progs.elb); }
@@ -238,10 +246,7 @@ private:
             }
         }
         in_force_ = wanted; // in that order
-        counting_.clear();
-        for (const auto &s : wanted)
-            for (const auto &b : s.backends)
-                counting_.insert(b.id);
+        counting_ = backends_of(wanted);
         if (auto r = put_alone(alone(in_force_, leftovers_)); !r)
             return r;
         if (many || owners_.has_past()) // which may keep the client's port
@@ -272,11 +277,11 @@ private:
 
     Result<> clear_new_counters(const std::vector<Service> &wanted)
     {
-        for (const auto &s : wanted)
-            for (const auto &b : s.backends)
-                if (!counting_.contains(b.id))
-                    if (auto r = counters_.clear(b.id); !r)
-                        return r;
+        for (const auto &[id, name] : backends_of(wanted))
+            if (const auto known = counting_.find(id);
+                known == counting_.end() || known->second != name)
+                if (auto r = counters_.clear(id); !r)
+                    return r;
         return Unit{};
     }
 
@@ -378,7 +383,7 @@ private:
     bool broken_off_ = false;              // the last change: the maps may have parts of both
     std::map<std::string, __u32> indexes_; // of services in force, by name
     Hosts hosts_;
-    std::set<unsigned> counting_;
+    std::map<unsigned, std::string> counting_; // see backends_of()
     Weights weights_;
     Ender ender_;
 };

@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 
 #include <algorithm>
+#include <cstring>
 #include <utility>
 
 namespace evnf::elb
@@ -162,20 +163,28 @@ Result<> SlotTables::put_choice(__u32 index, const Service &s)
         return Unit{};
     if (auto r = choices_.put(index, {s.id(), mask_of(s), s.choice.timeout, 0}); !r)
         return r;
-    for (const auto &[backend, taker] : takers_of(s))
-        if (!taking_[index].contains(backend)) {
-            if (auto r = leaves(backend, taker); !r)
-                return r;
-            if (auto r = takers_.put(backend, taker); !r)
-                return r;
-        }
+    const auto &before = taking_[index];
+    for (const auto &[backend, taker] : takers_of(s)) {
+        const auto known = before.find(backend);
+        if (known != before.end() && std::memcmp(&known->second, &taker, sizeof taker) == 0)
+            continue;
+        // A packet may read it meanwhile: where it leads is there before it counts.
+        auto first = taker;
+        first.service = 0;
+        if (auto r = takers_.put(backend, first); !r)
+            return r;
+        if (auto r = takers_.put(backend, taker); !r)
+            return r;
+    }
     return Unit{};
 }
 
-// A packet may read an entry while it is written: where it leads is there before it counts, and
-// stays when it counts no more.
+// Where it leads stays, for a packet that reads it; its id may be another service's by now.
 Result<> SlotTables::leaves(unsigned backend, elb_taker taker)
 {
+    const auto now = takers_.get(backend);
+    if (now && now->service != taker.service)
+        return Unit{};
     taker.service = 0;
     return takers_.put(backend, taker);
 }
