@@ -71,7 +71,7 @@ bool is_hash(__u32 type)
 
 // Whether a program may use a map that is there as its own: libbpf says no more than
 // EINVAL, or nothing.
-Result<> check_layout(const bpf_map *map, int fd, const std::string &mend)
+Result<> check_layout(const bpf_map *map, int fd, bool any_size, const std::string &mend)
 {
     bpf_map_info info{};
     __u32 size = sizeof info;
@@ -90,16 +90,9 @@ Result<> check_layout(const bpf_map *map, int fd, const std::string &mend)
         return r;
     if (auto r = same("value size", info.value_size, bpf_map__value_size(map)); !r)
         return r;
-    if (is_hash(info.type))
+    if (any_size || is_hash(info.type))
         return Unit{}; // its entries can be carried over to one of another size
     return same("size", info.max_entries, bpf_map__max_entries(map));
-}
-
-bool has_size(int fd, __u32 max_entries)
-{
-    bpf_map_info info{};
-    __u32 size = sizeof info;
-    return bpf_obj_get_info_by_fd(fd, &info, &size) == 0 && info.max_entries == max_entries;
 }
 
 } // namespace
@@ -138,8 +131,8 @@ Result<> MapSet::lend_to(bpf_object *object)
         if (bpf_map__set_pin_path(map, pin ? path.c_str() : nullptr))
             return sys_error("set pin path of " + name);
         if (known)
-            if (auto r =
-                    check_layout(map, known->get(), ": the object was built for another version");
+            if (auto r = check_layout(map, known->get(), false,
+                                      ": the object was built for another version");
                 !r)
                 return r;
         if (known && bpf_map__reuse_fd(map, known->get()))
@@ -149,12 +142,15 @@ Result<> MapSet::lend_to(bpf_object *object)
         Fd pinned(bpf_obj_get(path.c_str()));
         if (!pinned)
             continue; // libbpf creates it and pins it
-        if (auto r = check_layout(map, pinned.get(),
+        if (auto r = check_layout(map, pinned.get(), carries_.contains(name),
                                   ": keep the old value, or detach first (established "
                                   "connections and counters are then lost)");
             !r)
             return r;
-        if (has_size(pinned.get(), bpf_map__max_entries(map)))
+        auto entries = entries_of(pinned.get());
+        if (!entries)
+            return entries.error();
+        if (*entries == bpf_map__max_entries(map))
             continue;
         if (bpf_map__set_pin_path(map, nullptr))
             return sys_error("set pin path of " + name);
@@ -197,7 +193,10 @@ Result<> MapSet::carry() const
         auto own = fd(name);
         if (!own)
             return own.error();
-        if (auto r = copy_entries(old.get(), *own); !r)
+        const auto carry = carries_.find(name);
+        if (auto r = carry == carries_.end() ? copy_entries(old.get(), *own)
+                                             : carry->second(old.get(), *own);
+            !r)
             return std::move(r).context("carry over " + name);
     }
     return Unit{};
@@ -315,6 +314,15 @@ void wait_for_packets_in_flight()
 {
     if (::syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0))
         ::usleep(10'000); // no membarrier in this kernel: far longer than a packet takes
+}
+
+Result<__u32> entries_of(int fd)
+{
+    bpf_map_info info{};
+    __u32 size = sizeof info;
+    if (bpf_obj_get_info_by_fd(fd, &info, &size))
+        return sys_error("read map info");
+    return info.max_entries;
 }
 
 Result<> copy_entries(int from, int to)

@@ -56,8 +56,11 @@ public:
     [[nodiscard]] bool is_maps_only() const { return maps_only_; }
 
     // State maps whose size has changed are made anew beside the pinned ones. carry() copies
-    // what those hold, commit() does so again for what has come since and pins the new ones
-    // in their place. Until then nothing outside this set has changed.
+    // what those hold, by copy_entries() or as is said here, commit() does so again for what has
+    // come since and pins the new ones in their place. Until then nothing outside this set has
+    // changed.
+    using Carry = std::function<Result<>(int from, int to)>;
+    void set_carry(const std::string &name, Carry carry) { carries_[name] = std::move(carry); }
     Result<> carry() const;
     Result<> commit();
 
@@ -73,6 +76,7 @@ private:
     std::map<std::string, Fd> maps_;
     std::map<std::string, __u32> constants_;
     std::map<std::string, __u32> sizes_;
+    std::map<std::string, Carry> carries_;
     bool maps_only_ = false;
     std::map<std::string, Fd> outgrown_; // pinned maps that this set has of another size
 };
@@ -154,6 +158,8 @@ void wait_for_packets_in_flight();
 // Copies every entry that `to` does not have. Hashes of one layout.
 Result<> copy_entries(int from, int to);
 
+// How many entries a map holds at most.
+Result<__u32> entries_of(int fd);
 // Checks a map's key and value sizes against what the program is about to use.
 Result<> check_sizes(int fd, std::size_t key, std::size_t value);
 // Number of possible CPUs: the copies of a per-CPU value.

@@ -199,7 +199,6 @@ class ElbConnectionsTest(TalkCase):
         """Before source NAT, by a daemon that had run for long: the times are by its clock."""
         later = 1_000_000
         for name, kind, key, value, size in (("elb_conns", "hash", 40, 28, 262144),
-                                             ("elb_openings", "lru_hash", 40, 32, 65536),
                                              ("elb_clock", "array", 4, 4, 1)):
             self.lab.run(["bpftool", "map", "create", then / name, "type", kind, "key", key,
                           "value", value, "entries", size, "name", name])
@@ -210,12 +209,22 @@ class ElbConnectionsTest(TalkCase):
                 self.lab.run(["bpftool", "map", "update", "pinned", then / name, "key",
                               *entry["key"], "value", *values])
 
+    def third_layout(self, now, then):
+        """With the connections that are opening in a table of another kind."""
+        self.lab.run(["bpftool", "map", "create", then / "elb_conns", "type", "hash", "key", 40,
+                      "value", 48, "entries", 262144, "name", "elb_conns"])
+        for entry in self.map_entries(now / "elb_conns"):
+            self.lab.run(["bpftool", "map", "update", "pinned", then / "elb_conns", "key",
+                          *entry["key"], "value", *entry["value"]])
+        self.lab.run(["bpftool", "map", "create", then / "elb_openings", "type", "lru_hash", "key",
+                      40, "value", 52, "entries", 65536, "name", "elb_openings"])
+
     def upgrade(self, version, lay_out):
         self.begin(weighed(1, 0))
         say = self.talker()
         self.assertEqual(say("open", "1-50", VIP, 7000), "50 server1")
         self.lab.kill_daemon()
-        now, then = self.pinned(3), self.pinned(version)
+        now, then = self.pinned(4), self.pinned(version)
         self.assertEqual(len(self.map_entries(now / "elb_conns")), 100)
         then.mkdir()
         lay_out(now, then)
@@ -235,10 +244,13 @@ class ElbConnectionsTest(TalkCase):
     def test_upgrade_from_the_first_layout(self):
         self.upgrade(1, self.first_layout)
 
+    def test_upgrade_from_the_third_layout(self):
+        self.upgrade(3, self.third_layout)
+
     def test_upgrade_from_the_second_layout(self):
         say = self.upgrade(2, self.second_layout)
         self.assertGreaterEqual(int.from_bytes(bytes(int(byte, 16) for byte in self.map_entries(
-            self.pinned(3) / "elb_clock")[0]["value"]), "little"), 1_000_000)
+            self.pinned(4) / "elb_clock")[0]["value"]), "little"), 1_000_000)
         rows = self.lab.evnf_json("elb", "conn", "list")
         self.assertEqual(len(rows), 60)
         self.assertLess(max(row["silent_s"] for row in rows), 1000)

@@ -152,7 +152,7 @@ class LifecycleTest(LabCase):
         text = CONFIG + "[elb]\nconnections = 65536\n" + RULES
         other.write_text(text.replace('"10.0.11.2", port = 7000', '"10.0.12.2", port = 7000'))
         self.lab.evnf("apply", other)
-        pinned = f"{PIN_DIR}/{self.lab.name}/abi4/maps/elb/v3/elb_conns"
+        pinned = f"{PIN_DIR}/{self.lab.name}/abi4/maps/elb/v4/elb_conns"
         shown = self.lab.run(["bpftool", "-j", "map", "show", "pinned", pinned]).stdout
         self.assertEqual(json.loads(shown)["max_entries"], 2 * 65536)
         self.assertEqual(say("two"), "two")

@@ -265,7 +265,9 @@ public:
             if (instance.type->name != "elb")
                 continue;
             const auto openings = plain_.state("elb_openings");
-            CHECK(openings.size() > 1000);
+            CHECK(std::any_of(openings.begin(), openings.end(), [](const auto &set) {
+                return std::any_of(set.second.begin(), set.second.end(), [](auto b) { return b; });
+            }));
             CHECK(cheap_.state("elb_openings") == openings);
             CHECK(cheap_.state("elb_conns") == plain_.state("elb_conns"));
         }

@@ -35,12 +35,17 @@ public:
         REQUIRE(found);
         return found->alone;
     }
-    template <class V>
-    void clear(const std::string &name)
+    void clear_conns()
     {
-        auto map = must(bpf::Map<flow_key, V>::bind(maps, name));
+        auto map = must(bpf::Map<flow_key, elb_conn>::bind(maps, "elb_conns"));
         for (const auto &key : map.keys())
             map.erase(key);
+    }
+    void clear_openings()
+    {
+        auto map = must(elb::OpeningSets::bind(maps, "elb_openings"));
+        for (__u32 set = 0; set < must(bpf::entries_of(map.fd())); ++set)
+            must(map.put(set, elb_opening_set{}));
     }
     // Until nothing more comes of it; gives whether a host is suspected no more.
     static bool pass(elb::Leftovers &leftovers, const std::vector<elb::Service> &services,
@@ -150,9 +155,9 @@ TEST_CASE_METHOD(Alone, "a host is suspected until no connection of before is fo
         pass(leftovers, heirs, now + 2min);
         CHECK(leftovers.at(host));
         if (opening)
-            clear<elb_opening>("elb_openings");
+            clear_openings();
         else
-            clear<elb_conn>("elb_conns");
+            clear_conns();
         pass(leftovers, left, now + 3min);
         pass(leftovers, left, now + 4min);
         CHECK_FALSE(leftovers.at(host));

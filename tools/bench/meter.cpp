@@ -15,6 +15,8 @@ namespace
 
 // Of more flows than any cache holds, each packet is as the first.
 constexpr unsigned most_to_warm = 100'000;
+// Connections that may be opening at once in every case.
+constexpr unsigned least_opening = 2048;
 constexpr std::uint8_t tcp_syn = 0x02, tcp_ack = 0x10;
 
 // Far from one packet to the next, so that no prefetcher guesses the flow, and to every
@@ -60,30 +62,55 @@ Result<Meter> Meter::prepare(std::shared_ptr<Program> subject, const Traffic &tr
         return std::move(r).context("put the program behind rewind").error();
 
     Meter meter(*std::move(rewind), std::move(subject), traffic);
-    if (traffic.opening || (meter.subject_ && meter.subject_->connections()))
-        if (auto r = take(meter.opening_.first, meter.each_flow_once(tcp_syn)); !r)
+    if (traffic.opening) {
+        if (auto r = meter.some_flows(tcp_syn, traffic.flows); !r)
             return r.error();
-    if (traffic.opening)
         return meter;
-    if (meter.subject_ && meter.subject_->connections())
-        if (auto r = meter.subject_->answer_all(); !r)
-            return r.error();
-    if (auto r = take(meter.opening_.last, meter.each_flow_once(tcp_ack)); !r)
+    }
+    if (auto r = meter.all_flows(); !r)
         return r.error();
     if (auto r = meter.check(); !r)
         return r.error();
     return meter;
 }
 
-// A packet of each flow, with these flags, as have all after it.
-Result<double> Meter::each_flow_once(std::uint8_t tcp_flags)
+// One after another, and fewer at once than may be opening: each has its first packet, if there
+// are connections an answer, and one of those that are measured.
+Result<> Meter::all_flows()
+{
+    const bool connections = subject_ && subject_->connections();
+    const unsigned at_once =
+        connections ? std::max(least_opening, traffic_.flows / 16) : traffic_.flows;
+    double first = 0, last = 0; // nanoseconds of all
+    for (unsigned left = traffic_.flows; left > 0;) {
+        const unsigned some = std::min(left, at_once), begin = state_.flow;
+        double ns = 0;
+        if (connections) {
+            if (auto r = take(ns, some_flows(tcp_syn, some)); !r)
+                return r;
+            first += ns * some;
+            if (auto r = subject_->answer_all(); !r)
+                return r;
+            state_.flow = begin;
+        }
+        if (auto r = take(ns, some_flows(tcp_ack, some)); !r)
+            return r;
+        last += ns * some;
+        left -= some;
+    }
+    opening_ = {first / traffic_.flows, last / traffic_.flows};
+    return Unit{};
+}
+
+// A packet of each of the next flows, with these flags, as have all after it.
+Result<double> Meter::some_flows(std::uint8_t tcp_flags, unsigned flows)
 {
     frame_ = build(frame_of(traffic_, tcp_flags));
     std::memcpy(state_.head, frame_.data(), std::min(sizeof state_.head, frame_.size()));
     state_.len = static_cast<__u32>(frame_.size());
     state_.flows = traffic_.flows;
     state_.stride = stride_over(traffic_.flows);
-    return run(traffic_.flows, traffic_.flows);
+    return run(flows, flows);
 }
 
 Result<double> Meter::run(unsigned packets, unsigned unmeasured)

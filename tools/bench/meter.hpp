@@ -47,8 +47,9 @@ public:
 private:
     Meter(bpf::Skeleton<rewind_bpf> rewind, std::shared_ptr<Program> subject,
           const Traffic &traffic);
+    Result<> all_flows();
     // These give the nanoseconds of a packet.
-    Result<double> each_flow_once(std::uint8_t tcp_flags);
+    Result<double> some_flows(std::uint8_t tcp_flags, unsigned flows);
     Result<double> run(unsigned packets, unsigned unmeasured);
 
     bpf::Skeleton<rewind_bpf> rewind_;

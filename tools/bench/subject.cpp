@@ -13,7 +13,7 @@
 #include "forward.skel.h"
 #include "linked.skel.h"
 #include "root.skel.h"
-#include "vnfs/elb/abi.h"
+#include "vnfs/elb/openings.hpp"
 
 namespace evnf::bench
 {
@@ -220,16 +220,19 @@ Result<> Subject::answer_all()
     for (const auto &loaded : stages_) {
         if (loaded.stage.vnf != "elb")
             continue;
-        auto openings = bpf::Map<flow_key, elb_opening>::bind(loaded.maps ? *loaded.maps : maps_,
-                                                              "elb_openings");
-        if (!openings)
-            return openings.error();
-        for (const auto &key : openings->keys())
-            if (auto opening = openings->get(key)) {
-                opening->answered = 1;
-                if (auto r = openings->put(key, *opening); !r)
-                    return r;
-            }
+        auto openings = elb::OpeningSets::bind(loaded.maps ? *loaded.maps : maps_, "elb_openings");
+        auto sets = openings ? bpf::entries_of(openings->fd()) : openings.error();
+        if (!sets)
+            return sets.error();
+        for (__u32 i = 0; i < *sets; ++i) {
+            auto set = openings->get(i);
+            if (!set)
+                return sys_error("read the opening connections");
+            for (auto &entry : set->entries)
+                entry.opening.answered = 1;
+            if (auto r = openings->put(i, *set); !r)
+                return r;
+        }
     }
     return Unit{};
 }

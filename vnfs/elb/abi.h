@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* elb: what its fast path and its C++ share. */
 #pragma once
+#include <linux/bpf.h>
+
 #include "abi/chain.h"
 #include "abi/pkt.h"
 
@@ -185,6 +187,27 @@ struct elb_opening {
     struct elb_end far;
 };
 ABI_VALUE(struct elb_opening, 52);
+
+#define ELB_OPENING_WAYS 14   /* as many tags as the line of the lock has room for */
+#define ELB_OPENING_PLACES 16 /* the next power of two */
+
+struct elb_opening_entry {
+    struct flow_key key;
+    struct elb_opening opening;
+    __u32 pad;
+};
+ABI_VALUE(struct elb_opening_entry, 96);
+
+/* Openings whose flows have this part of their hash in common. */
+struct elb_opening_set {
+    struct bpf_spin_lock lock;
+    __u16 found; /* a bit for each way: since the hand last came by */
+    __u8 hand;   /* who is next to make room */
+    __u8 pad;
+    __u32 tags[ELB_OPENING_WAYS]; /* flow_hash.h; zero: free */
+    struct elb_opening_entry entries[ELB_OPENING_WAYS];
+};
+ABI_VALUE(struct elb_opening_set, 1408);
 
 /* By a backend's key, with port zero if it keeps the client's: whose answers its packets are. */
 struct elb_owner {

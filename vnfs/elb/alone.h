@@ -7,8 +7,6 @@
  * for. Of a flow that is known already place() has the whole story.
  */
 #pragma once
-#include <linux/errno.h>
-
 #include "vnfs/elb/rewrite.h"
 #include "vnfs/elb/slot.h"
 
@@ -19,15 +17,16 @@ __noinline __u32 place_alone(__u32 service, struct elb_target *t)
 {
     struct elb_opening opening = {.rewrite = ELB_TO_BACKEND, .seen = elb_now()};
     struct pkt *p = pkt_get();
-    const struct elb_opening *known;
     struct elb_slot *slot;
-    long error;
+    __u32 hash;
+    int place;
 
     if (!p)
         return ELB_KNOWN;
     if (!t)
         return ELB_KNOWN;
-    slot = slot_at(service, flow_hash(&p->flow));
+    hash = flow_hash(&p->flow);
+    slot = slot_at(service, hash);
     if (!slot || slot->forward != ELB_NAT)
         return ELB_KNOWN;
     opening.addr = t->addr = slot->addr;
@@ -35,13 +34,12 @@ __noinline __u32 place_alone(__u32 service, struct elb_target *t)
     opening.backend = t->backend = slot->backend;
     t->rewrite = ELB_TO_BACKEND;
     t->forward = ELB_NAT;
-    error = bpf_map_update_elem(&elb_openings, &p->flow, &opening, BPF_NOEXIST);
-    if (error == -EEXIST) {
-        known = bpf_map_lookup_elem(&elb_openings, &p->flow);
+    place = opening_enter(&p->flow, &opening, hash, true);
+    if (place) {
+        const struct elb_opening *known = opening_at(place);
+
         return known && opening_leads_to(known, t) ? NEXT : ELB_KNOWN;
     }
-    if (error)
-        return ELB_DROP_TABLE_FULL;
     count_placed(t->backend);
     return NEXT;
 }

@@ -20,6 +20,7 @@
 #include "lib/stage.h"
 #include "vnfs/elb/abi.h"
 #include "vnfs/elb/active.h"
+#include "vnfs/elb/openings.h"
 #include "vnfs/elb/sctp.h"
 
 /* By elb_service.index; nothing in it where no slot asks for it. */
@@ -38,14 +39,6 @@ struct {
     __type(value, struct elb_conn);
     __uint(pinning, LIBBPF_PIN_BY_NAME);
 } elb_conns SEC(".maps");
-
-struct {
-    __uint(type, BPF_MAP_TYPE_LRU_HASH);
-    __uint(max_entries, 65536);
-    __type(key, struct flow_key);
-    __type(value, struct elb_opening);
-    __uint(pinning, LIBBPF_PIN_BY_NAME);
-} elb_openings SEC(".maps");
 
 /* Of each backend of each service. */
 struct {
@@ -98,19 +91,6 @@ static __always_inline bool many_ports(void)
     return many && *many;
 }
 
-/* Whose the answers of a backend are, from this port of it. */
-static __always_inline const struct elb_owner *owner_of(const struct ip_addr *addr, __be16 port,
-                                                        __u8 proto, __u8 family)
-{
-    struct elb_service_key key = {.addr = *addr, .port = port, .proto = proto, .family = family};
-    const struct elb_owner *owner = bpf_map_lookup_elem(&elb_owners, &key);
-
-    if (owner || !many_ports())
-        return owner;
-    key.port = 0;
-    return bpf_map_lookup_elem(&elb_owners, &key);
-}
-
 /* Where a packet goes, or comes from in the client's eyes. */
 struct elb_target {
     struct ip_addr addr;
@@ -133,18 +113,19 @@ struct elb_target {
 struct elb_scratch {
     struct flow_key own; /* conn_is_over(): its argument, and the other direction's */
     struct flow_key other;
-    struct flow_key back;       /* place(): the way back of what is placed */
-    struct flow_key client;     /* whose that is already, or whose packet is answered */
-    struct elb_opening opening; /* what is made of it */
-    struct elb_range_key range; /* service_of_range() */
-    struct elb_client_key key;  /* choose(): the client */
-    struct elb_slot chosen;     /* what it gives */
-    struct elb_conn conn;       /* conn_establish(): what is made */
-    struct elb_target target;   /* forward_to(): where the packet goes */
-    struct elb_end far;         /* of a target that is not of ELB_NAT */
-    __u32 since;                /* way_of(): when the way back was last used */
-    __u32 limit;                /* backend_takes() */
-    __u32 best, oldest;         /* way_find(): the try that found the way longest unused */
+    struct flow_key back;         /* place(): the way back of what is placed */
+    struct flow_key client;       /* whose that is already, or whose packet is answered */
+    struct elb_opening opening;   /* what is made of it */
+    struct elb_range_key range;   /* service_of_range() */
+    struct elb_service_key owner; /* owner_of() */
+    struct elb_client_key key;    /* choose(): the client */
+    struct elb_slot chosen;       /* what it gives */
+    struct elb_conn conn;         /* conn_establish(): what is made */
+    struct elb_target target;     /* forward_to(): where the packet goes */
+    struct elb_end far;           /* of a target that is not of ELB_NAT */
+    __u32 since;                  /* way_of(): when the way back was last used */
+    __u32 limit;                  /* backend_takes() */
+    __u32 best, oldest;           /* way_find(): the try that found the way longest unused */
 };
 
 struct {
@@ -325,12 +306,30 @@ static __always_inline bool opening_has_back(const struct elb_opening *o,
                                      same_addr(&o->far.addr, &back->daddr));
 }
 
-/* The client's flow of which a backend's packet (`f`) is the answer, as far as it is
- * opening: in `client`. NULL if there is none. */
-static __always_inline struct elb_opening *opening_answered(const struct flow_key *f,
-                                                            struct flow_key *client)
+/* Whose the answers of a backend are, that come as `f`. */
+static __always_inline const struct elb_owner *owner_of(struct elb_scratch *s,
+                                                        const struct flow_key *f)
 {
-    const struct elb_owner *owner = owner_of(&f->saddr, f->sport, f->proto, f->family);
+    const struct elb_owner *owner;
+
+    s->owner.addr = f->saddr;
+    s->owner.port = f->sport;
+    s->owner.proto = f->proto;
+    s->owner.family = f->family;
+    owner = bpf_map_lookup_elem(&elb_owners, &s->owner);
+    if (owner || !many_ports())
+        return owner;
+    s->owner.port = 0;
+    return bpf_map_lookup_elem(&elb_owners, &s->owner);
+}
+
+/* The client's flow of which a backend's packet (`f`) is the answer, as far as it is
+ * opening: in the scratch's `client`. NULL if there is none. */
+static __always_inline struct elb_opening *opening_answered(struct elb_scratch *s,
+                                                            struct flow_key *f)
+{
+    const struct elb_owner *owner = owner_of(s, f);
+    struct flow_key *client = &s->client;
     struct elb_opening *o;
 
     if (!owner)
@@ -339,11 +338,11 @@ static __always_inline struct elb_opening *opening_answered(const struct flow_ke
     client->daddr = owner->addr;
     client->dport = owner->port ? owner->port : f->sport;
     if (owner->shared) {
-        o = bpf_map_lookup_elem(&elb_openings, f);
+        o = opening_lookup(f);
         if (o) /* there is none of before it was shared */
             client_of(client, f, o);
     }
-    o = bpf_map_lookup_elem(&elb_openings, client);
+    o = opening_lookup(client);
     return o && opening_has_back(o, f) ? o : NULL;
 }
 
@@ -486,7 +485,7 @@ __noinline int conn_establish(struct elb_opening *o)
     if (c)
         c->established++;
     active_begins(backend);
-    bpf_map_delete_elem(&elb_openings, &p->flow);
-    bpf_map_delete_elem(&elb_openings, &s->back);
+    opening_forget(&p->flow);
+    opening_forget(&s->back);
     return 0;
 }

@@ -6,6 +6,8 @@
 #include <cstddef>
 #include <cstring>
 
+#include "vnfs/elb/openings.hpp"
+
 namespace evnf::elb
 {
 
@@ -30,10 +32,12 @@ bool is_active(const elb_conn &one, const std::optional<elb_conn> &other)
 {
     return !(one.flags | (other ? other->flags : 0));
 }
-// The second, before source NAT: what the third begins with. Its padding was zero.
+// The second, before source NAT: what the third and this one begin with. Its padding was zero.
 constexpr std::size_t second_conn = 28, second_opening = 32;
 static_assert(offsetof(elb_conn, far) == second_conn && ELB_NAT == 0);
 static_assert(offsetof(elb_opening, far) == second_opening);
+// The third, whose opening connections were in a table as the others are.
+constexpr std::size_t third_conn = sizeof(elb_conn), third_opening = sizeof(elb_opening);
 
 bool same(const flow_key &a, const flow_key &b)
 {
@@ -225,24 +229,45 @@ Result<> migrate_first(int old_fd, int new_fd)
     return Unit{};
 }
 
-// Entries of which the new ones begin with `size` bytes.
-template <class Value, std::size_t size>
-Result<> migrate_beginnings(int old_fd, int new_fd)
+// Calls `each` with the entries of a table, of which the new ones begin with `size` bytes.
+template <class Value, std::size_t size, class F>
+Result<> each_beginning(int fd, F &&each)
 {
-    auto old = bpf::Map<flow_key, std::array<std::byte, size>>::bind(old_fd);
-    auto table = bpf::Map<flow_key, Value>::bind(new_fd);
-    if (!old || !table)
-        return old ? table.error() : old.error();
+    auto old = bpf::Map<flow_key, std::array<std::byte, size>>::bind(fd);
+    if (!old)
+        return old.error();
     for (const auto &key : old->keys()) {
         const auto beginning = old->get(key);
         if (!beginning)
             continue;
         Value value{};
         std::memcpy(&value, beginning->data(), size);
-        if (auto r = table->put(key, value, BPF_NOEXIST); !r && r.error().code != EEXIST)
+        if (auto r = each(key, value); !r && r.error().code != EEXIST)
             return r;
     }
     return Unit{};
+}
+
+template <std::size_t size>
+Result<> migrate_conns(int old_fd, int new_fd)
+{
+    auto table = bpf::Map<flow_key, elb_conn>::bind(new_fd);
+    if (!table)
+        return table.error();
+    return each_beginning<elb_conn, size>(old_fd, [&](const auto &key, const auto &conn) {
+        return table->put(key, conn, BPF_NOEXIST);
+    });
+}
+
+template <std::size_t size>
+Result<> migrate_openings(int old_fd, int new_fd)
+{
+    auto table = OpeningSets::bind(new_fd);
+    if (!table)
+        return table.error();
+    return each_beginning<elb_opening, size>(old_fd, [&](const auto &key, const auto &opening) {
+        return enter_opening(*table, key, opening);
+    });
 }
 
 // The connections' times are by it.
@@ -262,11 +287,13 @@ Result<> migrate_connections(unsigned from, const std::string &map, int old_fd, 
 {
     if (from == 1 && map == "elb_conns")
         return migrate_first(old_fd, new_fd);
-    if (from == 2 && map == "elb_conns")
-        return migrate_beginnings<elb_conn, second_conn>(old_fd, new_fd);
-    if (from == 2 && map == "elb_openings")
-        return migrate_beginnings<elb_opening, second_opening>(old_fd, new_fd);
-    if (from == 2 && map == "elb_clock")
+    if (map == "elb_conns")
+        return from == 2 ? migrate_conns<second_conn>(old_fd, new_fd)
+                         : migrate_conns<third_conn>(old_fd, new_fd);
+    if (map == "elb_openings" && from > 1)
+        return from == 2 ? migrate_openings<second_opening>(old_fd, new_fd)
+                         : migrate_openings<third_opening>(old_fd, new_fd);
+    if (map == "elb_clock")
         return migrate_clock(old_fd, new_fd);
     return Unit{}; // counters begin at zero
 }

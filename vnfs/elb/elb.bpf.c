@@ -43,13 +43,13 @@ static __always_inline bool way_back_taken(const struct pkt *p, struct elb_scrat
         return !conn_is_over(&s->back, true);
     if (!shared || !has_handshake(p))
         return false;
-    o = bpf_map_lookup_elem(&elb_openings, &s->back);
+    o = opening_lookup(&s->back);
     if (!o)
         return false;
     client_of(&s->client, &s->back, o);
     if (same_flow(&s->client, &p->flow))
         return false;
-    o = bpf_map_lookup_elem(&elb_openings, &s->client); /* the client's side of it */
+    o = opening_lookup(&s->client); /* the client's side of it */
     return o && !o->flags && opening_has_back(o, &s->back);
 }
 
@@ -60,14 +60,14 @@ static __always_inline __u32 next_try(__u32 hash)
 }
 
 /* Notes a connection that is opening, to this target; s->opening has what is particular to it. */
-static __always_inline bool opening_put(const struct pkt *p, struct elb_scratch *s,
+static __always_inline bool opening_put(struct pkt *p, struct elb_scratch *s,
                                         const struct elb_opening *known, const struct elb_target *t)
 {
     count_moved(known, t->backend);
     s->opening.addr = t->addr;
     s->opening.port = t->port;
     s->opening.rewrite = ELB_TO_BACKEND;
-    if (bpf_map_update_elem(&elb_openings, &p->flow, &s->opening, BPF_ANY))
+    if (opening_enter(&p->flow, &s->opening, flow_hash(&p->flow), false))
         return false;
     count_placed(t->backend);
     return true;
@@ -148,7 +148,7 @@ __noinline __u32 place(__u32 service, struct elb_opening *known, struct elb_targ
             hash = next_try(hash);
             continue;
         }
-        owner = owner_of(&s->back.saddr, s->back.sport, p->flow.proto, p->flow.family);
+        owner = owner_of(s, &s->back);
         shared = owner && owner->shared;
         if (way_back_taken(p, s, shared)) {
             reason = ELB_DROP_WAY_BACK;
@@ -217,7 +217,7 @@ __noinline int answers(struct frame_ctx *ctx, struct elb_target *t)
         return 0;
     if (!t)
         return 0;
-    o = opening_answered(&p->flow, &s->client);
+    o = opening_answered(s, &p->flow);
     if (!o)
         return 0;
     opening_answer(ctx, p, o);
@@ -267,7 +267,7 @@ static __always_inline __u32 balance(struct frame_ctx *ctx, struct pkt *p, struc
                 return reason == NEXT ? ELB_FORWARD : reason;
         }
     }
-    opening = bpf_map_lookup_elem(&elb_openings, &p->flow);
+    opening = opening_lookup(&p->flow);
     if (opening && (opening->rewrite == ELB_TO_CLIENT ||
                     (opening->forward == ELB_SOURCE_NAT && !way_kept(opening))))
         opening = NULL; /* the backend's side of one, or one without answers */

@@ -19,6 +19,7 @@
 #include "vnfs/elb/keys.hpp"
 #include "vnfs/elb/leftovers.hpp"
 #include "vnfs/elb/monitor/weights.hpp"
+#include "vnfs/elb/openings.hpp"
 #include "vnfs/elb/owners.hpp"
 #include "vnfs/elb/section.hpp"
 #include "vnfs/elb/slot_tables.hpp"
@@ -388,11 +389,16 @@ private:
     Ender ender_;
 };
 
-// Entries of connections that are opening, for those that may be established.
-constexpr __u32 least_openings = 16384;
-
 // Lines of what was found of late: of all CPUs together, and the least for each.
 constexpr std::size_t all_lines = 256 * 1024, least_lines = 16 * 1024;
+
+void set_openings(bpf::MapSet &maps, __u32 connections)
+{
+    const __u32 sets = opening_sets(connections);
+    maps.set_size("elb_openings", sets);
+    maps.set_constant("elb_opening_sets", sets);
+    maps.set_carry("elb_openings", carry_openings);
+}
 
 Result<> set_lines(bpf::MapSet &maps)
 {
@@ -410,10 +416,10 @@ Result<std::unique_ptr<FastPath>> load(bpf::MapSet &maps, const json &section, c
     const auto connections = section["connections"].get<__u32>();
     if (auto r = set_lines(maps); !r)
         return r.error();
+    set_openings(maps, connections);
     auto skel = Skeleton::load(maps, [&](elb_bpf &s) {
         bpf_map__set_max_entries(s.maps.elb_conns, 2 * connections);
         bpf_map__set_max_entries(s.maps.elb_clients, connections);
-        bpf_map__set_max_entries(s.maps.elb_openings, std::max(connections / 2, least_openings));
     });
     if (!skel)
         return skel.error();
@@ -481,7 +487,7 @@ const VnfType type{.name = "elb",
                    .check = check_section,
                    .diff = diff_sections,
                    .load = load,
-                   .state_version = 3,
+                   .state_version = 4,
                    .migrate = migrate_connections,
                    .rewrites = services_rewritten,
                    .one_way = all_one_way,

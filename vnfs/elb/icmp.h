@@ -20,13 +20,13 @@ static __always_inline bool icmp_target(const struct pkt *p, struct elb_scratch 
         s->far = c->far;
         return true;
     }
-    o = bpf_map_lookup_elem(&elb_openings, &s->back);
+    o = opening_lookup(&s->back);
     if (o && o->rewrite == ELB_TO_BACKEND) {
         opening_target(o, t);
         s->far = o->far;
         return true;
     }
-    o = opening_answered(&s->back, &s->client);
+    o = opening_answered(s, &s->back);
     if (o) {
         answer_target(o, &s->client, t, &s->far);
         return true;

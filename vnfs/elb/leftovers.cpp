@@ -11,20 +11,21 @@ namespace evnf::elb
 namespace
 {
 
-constexpr std::uint32_t batch = 4096;
+constexpr std::uint32_t batch = 4096, sets = batch / ELB_OPENING_WAYS;
 constexpr std::size_t ticks_of_pass = 40;
 // How long packets may be under way, or chains of before live on, that still place connections
 // by services of before.
 constexpr std::chrono::seconds settled{5};
 
-// One batch of a table: where the next begins, or nothing at the end.
-template <class V, class F>
-Result<std::optional<std::uint32_t>> read(int fd, std::optional<std::uint32_t> from, F &&each)
+// Some entries of a table, at most `n`: where the next begin, or nothing at the end.
+template <class K, class V, class F>
+Result<std::optional<std::uint32_t>> read(const bpf::Map<K, V> &map, __u32 n,
+                                          std::optional<std::uint32_t> from, F &&each)
 {
-    std::vector<flow_key> keys(batch);
-    std::vector<V> values(batch);
-    __u32 n = batch, next = 0;
-    const bool more = bpf_map_lookup_batch(fd, from ? &*from : nullptr, &next, keys.data(),
+    std::vector<K> keys(n);
+    std::vector<V> values(n);
+    __u32 next = 0;
+    const bool more = bpf_map_lookup_batch(map.fd(), from ? &*from : nullptr, &next, keys.data(),
                                            values.data(), &n, nullptr) == 0;
     if (!more && errno != ENOENT)
         return sys_error("read the connections");
@@ -32,13 +33,29 @@ Result<std::optional<std::uint32_t>> read(int fd, std::optional<std::uint32_t> f
     return more ? std::optional(next) : std::nullopt;
 }
 
-Result<std::size_t> size_of(int fd)
+// The openings of some sets.
+template <class F>
+Result<std::optional<std::uint32_t>> read(const OpeningSets &map, std::optional<std::uint32_t> from,
+                                          F &&each)
 {
-    bpf_map_info info{};
-    __u32 length = sizeof info;
-    if (bpf_obj_get_info_by_fd(fd, &info, &length))
-        return sys_error("look at a map of connections");
-    return std::size_t{info.max_entries};
+    return read(map, sets, from, [&](const elb_opening_set &set) {
+        for (std::size_t way = 0; way < ELB_OPENING_WAYS; ++way)
+            if (set.tags[way])
+                each(set.entries[way].opening);
+    });
+}
+
+Result<bool> any(const OpeningSets &map)
+{
+    bool found = false;
+    std::optional<std::uint32_t> from;
+    do {
+        auto next = read(map, from, [&](const elb_opening &) { found = true; });
+        if (!next)
+            return next.error();
+        from = *next;
+    } while (from && !found);
+    return found;
 }
 
 // An id alone is not enough: with few free ones, that of a backend that goes is soon another's.
@@ -63,22 +80,21 @@ Ports ports_of(const Service &s, const Backend &b)
 
 Result<Leftovers> Leftovers::bind(const bpf::MapSet &maps)
 {
-    auto openings = Openings::bind(maps, "elb_openings");
+    auto openings = OpeningSets::bind(maps, "elb_openings");
     if (!openings)
         return openings.error();
     auto conns = Conns::bind(maps, "elb_conns");
     if (!conns)
         return conns.error();
-    auto opening_size = size_of(openings->fd());
-    if (!opening_size)
-        return opening_size.error();
-    auto conn_size = size_of(conns->fd());
-    if (!conn_size)
-        return conn_size.error();
-    Leftovers out(*openings, *conns, *opening_size + *conn_size);
+    auto opening = any(*openings);
+    if (!opening)
+        return opening.error();
+    auto sets_all = bpf::entries_of(openings->fd()), conns_all = bpf::entries_of(conns->fd());
+    if (!sets_all || !conns_all)
+        return sets_all ? conns_all.error() : sets_all.error();
+    Leftovers out(*openings, *conns, std::size_t{*sets_all} * ELB_OPENING_WAYS + *conns_all);
     flow_key first{};
-    if (bpf_map_get_next_key(openings->fd(), nullptr, &first) == 0 ||
-        bpf_map_get_next_key(conns->fd(), nullptr, &first) == 0)
+    if (*opening || bpf_map_get_next_key(conns->fd(), nullptr, &first) == 0)
         out.anywhere(std::chrono::steady_clock::now());
     return out;
 }
@@ -128,8 +144,8 @@ Result<bool> Leftovers::tick(const std::vector<Service> &in_force, Time now)
             pass_->found.insert(host);
     };
     for (std::size_t seen = 0; seen < size_ / ticks_of_pass + batch; seen += batch) {
-        auto next = pass_->in_conns ? read<elb_conn>(conns_.fd(), pass_->from, look_at)
-                                    : read<elb_opening>(openings_.fd(), pass_->from, look_at);
+        auto next = pass_->in_conns ? read(conns_, batch, pass_->from, look_at)
+                                    : read(openings_, pass_->from, look_at);
         if (!next)
             return next.error();
         pass_->from = *next;

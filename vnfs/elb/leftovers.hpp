@@ -13,6 +13,7 @@
 #include "base/bpf.hpp"
 #include "base/net.hpp"
 #include "vnfs/elb/abi.h"
+#include "vnfs/elb/openings.hpp"
 #include "vnfs/elb/section.hpp"
 
 namespace evnf::elb
@@ -36,10 +37,9 @@ public:
     Result<bool> tick(const std::vector<Service> &in_force, Time now);
 
 private:
-    using Openings = bpf::Map<flow_key, elb_opening>;
     using Conns = bpf::Map<flow_key, elb_conn>;
 
-    Leftovers(Openings openings, Conns conns, std::size_t size)
+    Leftovers(OpeningSets openings, Conns conns, std::size_t size)
         : openings_(openings),
           conns_(conns),
           size_(size)
@@ -48,7 +48,7 @@ private:
     [[nodiscard]] bool idle() const { return !anywhere_ && suspects_.empty(); }
     bool end_pass();
 
-    Openings openings_;
+    OpeningSets openings_;
     Conns conns_;
     std::size_t size_; // of both
     std::optional<Time> anywhere_;

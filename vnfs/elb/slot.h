@@ -3,6 +3,7 @@
 #pragma once
 #include "lib/stage.h"
 #include "vnfs/elb/abi.h"
+#include "vnfs/elb/flow_hash.h"
 
 /* The daemon fills them as memory, before they are put in their places. */
 struct elb_slot_table {
@@ -49,21 +50,4 @@ static __always_inline struct elb_slot *slot_at(__u32 service, __u32 hash)
         return NULL;
     at = hash & (ELB_MANY_SLOTS - 1);
     return bpf_map_lookup_elem(slots, &at);
-}
-
-static __always_inline __u32 flow_hash(const struct flow_key *f)
-{
-    __u64 h = 0x2545f4914f6cdd1d; /* fixed: a restart must not place anew */
-    const __u32 *w = (const __u32 *)f;
-
-    for (int i = 0; i < (int)(sizeof(*f) / 4); i += 2) {
-        h ^= (__u64)w[i] << 32 | w[i + 1];
-        h *= 0x9e3779b97f4a7c15;
-        h ^= h >> 32;
-    }
-    /* Once more: the ports came last, and a slot is the lowest bits. Else connections from
-     * ports in a row, as clients open them, would share a few slots. */
-    h *= 0xbf58476d1ce4e5b9;
-    h ^= h >> 32;
-    return (__u32)h;
 }

@@ -18,12 +18,6 @@ enum way_back {
     WAY_TAKEN, /* a living connection's */
 };
 
-static __always_inline bool same_flow(const struct flow_key *a, const struct flow_key *b)
-{
-    return same_addr(&a->saddr, &b->saddr) && same_addr(&a->daddr, &b->daddr) &&
-           a->sport == b->sport && a->dport == b->dport && a->proto == b->proto;
-}
-
 /* Whose the way back in scratch is (enum way_back), for the client whose packet this is. */
 __noinline int way_of(void)
 {
@@ -43,13 +37,13 @@ __noinline int way_of(void)
         other = bpf_map_lookup_elem(&elb_conns, &s->client);
         return ended_whole(c->flags, other ? other->flags : 0) ? WAY_LEFT : WAY_TAKEN;
     }
-    o = bpf_map_lookup_elem(&elb_openings, &s->back);
+    o = opening_lookup(&s->back);
     if (!o)
         return WAY_FREE;
     client_of(&s->client, &s->back, o);
     if (same_flow(&s->client, &p->flow))
         return WAY_FREE;
-    o = bpf_map_lookup_elem(&elb_openings, &s->client);
+    o = opening_lookup(&s->client);
     if (!o || !opening_has_back(o, &s->back))
         return WAY_FREE;
     s->since = o->seen;
@@ -66,7 +60,7 @@ static __always_inline bool way_put(const struct pkt *p, struct elb_scratch *s)
         s->opening.far.addr = p->flow.saddr;
         s->opening.far.port = p->flow.sport;
     }
-    return bpf_map_update_elem(&elb_openings, &s->back, &s->opening, BPF_ANY) == 0;
+    return opening_enter(&s->back, &s->opening, flow_hash(&s->back), false) == 0;
 }
 
 /* Whether an opening connection of this client has its way back yet: another may have got it,
