@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "bench/cases.hpp"
+#include "bench/paper.hpp"
 #include "bench/subject.hpp"
 #include "vnfs/efw/abi.h"
 #include "vnfs/elb/abi.h"
@@ -12,7 +13,19 @@ namespace
 
 constexpr unsigned few_rules = 11, many_rules = 990;
 
-using Made = Result<std::unique_ptr<Subject>>;
+using Made = Result<std::unique_ptr<Program>>;
+
+Made made(Result<std::unique_ptr<Subject>> subject)
+{
+    if (!subject)
+        return subject.error();
+    return Made(*std::move(subject));
+}
+
+Made chain(const std::vector<Stage> &stages, End end)
+{
+    return made(Subject::chain(stages, end));
+}
 
 Stage efw(unsigned rules)
 {
@@ -24,10 +37,11 @@ Stage elb(const Traffic &traffic)
     return {"elb", elb_section(traffic.flows), ELB_NEXT_BACKEND};
 }
 
-// With room for all flows; nobody says what they are, and their copies are over soon.
+// With room for all flows. Nobody says what they are: the first packet of each is copied, and then
+// they cost what flows do that are known.
 Stage edpi()
 {
-    return {"edpi", {{"flows", 131072}}, NEXT};
+    return {"edpi", {{"flows", 131072}, {"tcp_packets", 1}}, NEXT};
 }
 
 class Preparation
@@ -56,21 +70,22 @@ public:
         };
         const std::vector<Row> rows{
             {"empty", "empty program: the floor", [] { return Made(nullptr); }},
-            {"parse", "root -> drop", [] { return Subject::chain({}, End::drop); }},
-            {"forward", "root -> forward", [] { return Subject::chain({}, End::forward); }},
-            {"efw", "root -> efw, 11 rules -> forward",
-             [&] { return Subject::chain({few}, End::forward); }},
+            {"parse", "root -> drop", [] { return chain({}, End::drop); }},
+            {"forward", "root -> forward", [] { return chain({}, End::forward); }},
+            {"efw", "root -> efw, 11 rules -> forward", [&] { return chain({few}, End::forward); }},
             {"efw_990", "root -> efw, 990 rules -> forward",
-             [&] { return Subject::chain({efw(many_rules)}, End::forward); }},
-            {"elb", "root -> elb -> forward",
-             [&] { return Subject::chain({balancer}, End::forward); }},
-            {"edpi", "root -> edpi -> forward",
-             [&] { return Subject::chain({edpi()}, End::forward); }},
+             [&] { return chain({efw(many_rules)}, End::forward); }},
+            {"elb", "root -> elb -> forward", [&] { return chain({balancer}, End::forward); }},
+            {"edpi", "root -> edpi -> forward", [&] { return chain({edpi()}, End::forward); }},
+            {"edpi_drop", "root -> edpi -> drop", [&] { return chain({edpi()}, End::drop); }},
+            {"paper", "the paper's classifier, which counts nothing",
+             [&] { return paper_classifier(traffic_); }},
             {"efw_elb", "root -> efw -> elb -> forward",
              [&] {
-                 return Subject::chain({few, balancer}, End::forward);
+                 return chain({few, balancer}, End::forward);
              }},
-            {"linked", "the same in one program", [&] { return Subject::linked(few, balancer); }},
+            {"linked", "the same in one program",
+             [&] { return made(Subject::linked(few, balancer)); }},
         };
         for (const auto &row : rows)
             if (auto r = add(row.id, row.text, row.make()); !r)
@@ -84,7 +99,7 @@ public:
             const std::string n = std::to_string(length);
             const std::vector<Stage> stages(length, efw(few_rules));
             if (auto r = add("efw_x" + n, "root -> " + n + " efw -> forward",
-                             Subject::chain(stages, End::forward));
+                             chain(stages, End::forward));
                 !r)
                 return r;
         }

@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The classifier of the eVNF paper, to be measured beside edpi.
+#pragma once
+
+#include <memory>
+
+#include "bench/program.hpp"
+#include "bench/traffic.hpp"
+
+namespace evnf::bench
+{
+
+// It knows all flows of the traffic.
+Result<std::unique_ptr<Program>> paper_classifier(const Traffic &traffic);
+
+} // namespace evnf::bench
