@@ -54,8 +54,8 @@ enum edpi_state {
 #define EDPI_NOTE_SLOT_BITS 24
 #define EDPI_NOTE(slot, first) ((__u64)(slot) | (first) >> 20 << EDPI_NOTE_SLOT_BITS)
 
-/* One flow's slot, one cache line. The fast path adds, user space reads: all of the packets
- * of a flow are here until its end, whatever becomes of its classification. */
+/* A flow, one cache line. The fast path adds, user space reads: all of its packets are here and
+ * in edpi_others until its end, whatever becomes of its classification. */
 struct edpi_flow {
     __u64 packets[2]; /* from end 0, from end 1 */
     __u64 bytes[2];   /* of whole frames */
@@ -69,12 +69,31 @@ struct edpi_flow {
 };
 ABI_VALUE(struct edpi_flow, 64);
 
-/* What of a slot's flow is in records already. User space's alone. */
-struct edpi_exported {
+/* Two cache lines of one page: what is counted, and whose it is. */
+struct edpi_slot {
+    struct edpi_flow flow;
+    struct edpi_key key;
+    __u32 cpu[2]; /* a CPU, and one: it alone adds to flow's counts of that end; 0: none yet */
+    __u64 pad;
+};
+ABI_VALUE(struct edpi_slot, 128);
+
+/* As in edpi_flow: what others have counted, or what is in records. */
+struct edpi_counts {
     __u64 packets[2];
     __u64 bytes[2];
 };
-ABI_VALUE(struct edpi_exported, 32);
+ABI_VALUE(struct edpi_counts, 32);
+
+/* In which slots flows were found of late, one cache line: a flow is in the line of its hash. */
+#define EDPI_LINE_WAYS 8
+#define EDPI_LINE_ROOM 2 /* ways for each slot that there is: about, and at least */
+#define EDPI_WAY(tag, slot) ((__u64)(tag) << 32 | ((slot) + 1)) /* 0: nothing is there */
+
+struct edpi_line {
+    __u64 way[EDPI_LINE_WAYS];
+};
+ABI_VALUE(struct edpi_line, 64);
 
 /* User space's alone: what must outlive it. */
 struct edpi_book {

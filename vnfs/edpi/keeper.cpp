@@ -47,13 +47,13 @@ Result<std::shared_ptr<Keeper>> Keeper::of(const bpf::MapSet &maps, const json &
     std::erase_if(keepers(), [](const auto &k) {
         return k.second.use_count() == 1 && k.second->flows_->load().used == 0;
     });
-    auto table = maps.fd("edpi_flows");
+    auto table = maps.fd("edpi_slots");
     if (!table)
         return table.error();
     bpf_map_info info{};
     __u32 size = sizeof info;
     if (bpf_obj_get_info_by_fd(*table, &info, &size))
-        return sys_error("look at map edpi_flows");
+        return sys_error("look at map edpi_slots");
     if (const auto known = keepers().find(info.id); known != keepers().end())
         return known->second;
     auto made = make(maps, section);

@@ -2,6 +2,7 @@
 #include "vnfs/edpi/table.hpp"
 
 #include <atomic>
+#include <bit>
 #include <cstring>
 
 #include "vnfs/edpi/memory.hpp"
@@ -48,8 +49,12 @@ Counts &Counts::operator+=(const Counts &o)
 
 void Table::set_size(bpf::MapSet &maps, std::uint32_t flows)
 {
-    for (const char *name : {"edpi_flows", "edpi_keys", "edpi_exports", "edpi_index", "edpi_free"})
+    for (const char *name :
+         {"edpi_slots", "edpi_others", "edpi_exports", "edpi_index", "edpi_free"})
         maps.set_size(name, flows);
+    const std::uint32_t lines = std::bit_ceil(flows * EDPI_LINE_ROOM / EDPI_LINE_WAYS);
+    maps.set_size("edpi_lines", lines);
+    maps.set_constant("edpi_last_line", lines - 1);
 }
 
 Result<Table> Table::bind(const bpf::MapSet &maps)
@@ -60,15 +65,15 @@ Result<Table> Table::bind(const bpf::MapSet &maps)
                                     {"edpi_unaccounted", &t.unaccounted_}})
         if (auto r = keep_map(maps, name, *own); !r)
             return r.error();
-    if (auto r = map_array(maps, "edpi_flows", t.flow_memory_, t.flows_); !r)
+    if (auto r = map_array(maps, "edpi_slots", t.slot_memory_, t.slots_); !r)
         return r.error();
-    if (auto r = map_array(maps, "edpi_keys", t.key_memory_, t.keys_); !r)
+    if (auto r = map_array(maps, "edpi_others", t.others_memory_, t.others_); !r)
         return r.error();
     if (auto r = map_array(maps, "edpi_exports", t.export_memory_, t.exports_); !r)
         return r.error();
     if (auto r = map_array(maps, "edpi_books", t.book_memory_, t.book_); !r)
         return r.error();
-    t.size_ = static_cast<std::uint32_t>(t.flow_memory_->size() / sizeof(edpi_flow));
+    t.size_ = static_cast<std::uint32_t>(t.slot_memory_->size() / sizeof(edpi_slot));
     if (auto r = t.offer_all(); !r)
         return r.error();
     return t;
@@ -88,7 +93,7 @@ Result<> Table::offer_all()
 
 std::uint32_t Table::state(std::uint32_t slot) const
 {
-    return load(flows_[slot].state);
+    return load(slots_[slot].flow.state);
 }
 
 bool Table::is_flow(std::uint32_t slot) const
@@ -99,9 +104,12 @@ bool Table::is_flow(std::uint32_t slot) const
 
 edpi_flow Table::flow(std::uint32_t slot) const
 {
-    const edpi_flow &f = flows_[slot];
-    return {.packets = {load(f.packets[0]), load(f.packets[1])},
-            .bytes = {load(f.bytes[0]), load(f.bytes[1])},
+    const edpi_flow &f = slots_[slot].flow;
+    const edpi_counts &others = others_[slot];
+    return {.packets = {load(f.packets[0]) + load(others.packets[0]),
+                        load(f.packets[1]) + load(others.packets[1])},
+            .bytes = {load(f.bytes[0]) + load(others.bytes[0]),
+                      load(f.bytes[1]) + load(others.bytes[1])},
             .first = load(f.first),
             .last = load(f.last),
             .seen = load(f.seen),
@@ -114,7 +122,7 @@ edpi_flow Table::flow(std::uint32_t slot) const
 Counts Table::counts(std::uint32_t slot) const
 {
     const edpi_flow f = flow(slot);
-    const edpi_exported &told = exports_[slot];
+    const edpi_counts &told = exports_[slot];
     Counts now, before;
     for (int end = 0; end < 2; ++end) {
         now.packets[end] = f.packets[end];
@@ -135,32 +143,32 @@ counter Table::unaccounted() const
 
 bool Table::change(std::uint32_t slot, std::uint32_t from, std::uint32_t to)
 {
-    return std::atomic_ref(flows_[slot].state).compare_exchange_strong(from, to);
+    return std::atomic_ref(slots_[slot].flow.state).compare_exchange_strong(from, to);
 }
 
 void Table::name(std::uint32_t slot, std::uint16_t master, std::uint16_t app)
 {
-    store(flows_[slot].master, master);
-    store(flows_[slot].app, app);
+    store(slots_[slot].flow.master, master);
+    store(slots_[slot].flow.app, app);
 }
 
 // Not of a flow that is about to end.
 void Table::close_inspection(std::uint32_t slot)
 {
-    const edpi_flow &f = flows_[slot];
+    const edpi_flow &f = slots_[slot].flow;
     change(slot, EDPI_OPEN, load(f.master) || load(f.app) ? EDPI_CLASSIFIED : EDPI_GIVEN_UP);
 }
 
 Standing Table::standing(std::uint32_t slot) const
 {
-    const auto word = load(flows_[slot].copied);
+    const auto word = load(slots_[slot].flow.copied);
     return {(word & EDPI_POLICY) >> EDPI_POLICY_SHIFT, (word & EDPI_KEPT) != 0};
 }
 
 // The fast path counts in the same word.
 void Table::set_standing(std::uint32_t slot, Standing to)
 {
-    const std::atomic_ref word(flows_[slot].copied);
+    const std::atomic_ref word(slots_[slot].flow.copied);
     std::uint32_t was = word.load();
     const std::uint32_t upper = to.policy << EDPI_POLICY_SHIFT | (to.kept ? EDPI_KEPT : 0);
     while (!word.compare_exchange_weak(was, (was & EDPI_COPIED) | upper))
@@ -175,14 +183,14 @@ bool Table::begin_end(std::uint32_t slot)
     else if (!(is_flow(slot) || was == EDPI_SPARE) || !change(slot, was, EDPI_ENDING))
         return false;
     std::uint32_t owner = 0;
-    if (bpf_map_lookup_elem(index_.get(), &keys_[slot], &owner) == 0 && owner == slot)
-        bpf_map_delete_elem(index_.get(), &keys_[slot]);
+    if (bpf_map_lookup_elem(index_.get(), &slots_[slot].key, &owner) == 0 && owner == slot)
+        bpf_map_delete_elem(index_.get(), &slots_[slot].key);
     return true;
 }
 
 void Table::account_for(std::uint32_t slot, const Counts &told)
 {
-    edpi_exported &e = exports_[slot];
+    edpi_counts &e = exports_[slot];
     for (int end = 0; end < 2; ++end) {
         store(e.packets[end], load(e.packets[end]) + told.packets[end]);
         store(e.bytes[end], load(e.bytes[end]) + told.bytes[end]);
@@ -200,10 +208,11 @@ void Table::account_for_unaccounted(const counter &told)
 void Table::release(std::uint32_t slot)
 {
     if (state(slot) != EDPI_DONE) {
-        store(flows_[slot].state, std::uint32_t{EDPI_TOLD});
-        std::memset(&flows_[slot], 0, offsetof(edpi_flow, state));
+        store(slots_[slot].flow.state, std::uint32_t{EDPI_TOLD});
+        std::memset(&slots_[slot].flow, 0, offsetof(edpi_flow, state));
+        others_[slot] = {};
         exports_[slot] = {};
-        store(flows_[slot].state, std::uint32_t{EDPI_DONE});
+        store(slots_[slot].flow.state, std::uint32_t{EDPI_DONE});
     }
     bpf_map_update_elem(free_.get(), nullptr, &slot, 0); // full only if it is in there
     change(slot, EDPI_DONE, EDPI_FREE);

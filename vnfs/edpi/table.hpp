@@ -46,7 +46,7 @@ public:
     [[nodiscard]] std::uint32_t size() const { return size_; }
     [[nodiscard]] std::uint32_t state(std::uint32_t slot) const;
     [[nodiscard]] bool is_flow(std::uint32_t slot) const; // there are packets to account for
-    [[nodiscard]] const edpi_key &key(std::uint32_t slot) const { return keys_[slot]; }
+    [[nodiscard]] const edpi_key &key(std::uint32_t slot) const { return slots_[slot].key; }
     [[nodiscard]] edpi_flow flow(std::uint32_t slot) const; // as it is now
     [[nodiscard]] Counts counts(std::uint32_t slot) const;  // of which these are not exported
     // Packets whose flow had no slot, not exported yet.
@@ -70,10 +70,9 @@ private:
 
     std::uint32_t size_ = 0;
     Fd index_, free_, unaccounted_; // of our own: programs come and go
-    std::optional<bpf::Mapping> flow_memory_, key_memory_, export_memory_, book_memory_;
-    edpi_flow *flows_ = nullptr;
-    edpi_key *keys_ = nullptr;
-    edpi_exported *exports_ = nullptr;
+    std::optional<bpf::Mapping> slot_memory_, others_memory_, export_memory_, book_memory_;
+    edpi_slot *slots_ = nullptr;
+    edpi_counts *others_ = nullptr, *exports_ = nullptr;
     edpi_book *book_ = nullptr;
 };
 
