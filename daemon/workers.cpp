@@ -13,6 +13,7 @@
 #include <thread>
 
 #include "base/log.hpp"
+#include "vnfs/ring_record.hpp"
 
 namespace evnf
 {
@@ -143,13 +144,12 @@ private:
 
     static int on_copy(void *self, void *data, std::size_t size)
     {
-        const auto &head = *static_cast<const copy_head *>(data);
-        if (size < sizeof head || head.caplen > size - sizeof head)
-            return 0; // never: the fast path wrote it
-        const auto *bytes = static_cast<const std::uint8_t *>(data) + sizeof head;
-        static_cast<Worker *>(self)->handle(
-            head.pkt.slot, head.place, head.pkt.ifindex,
-            {{bytes, head.caplen}, head.place != 0, &head, head.pkt.note, head.pkt.l3_off});
+        // Never none: the fast path wrote it.
+        if (const auto packet = packet_of_record({static_cast<const std::byte *>(data), size})) {
+            const copy_head &head = *packet->head;
+            static_cast<Worker *>(self)->handle(head.pkt.slot, head.place, head.pkt.ifindex,
+                                                *packet);
+        }
         return 0;
     }
 

@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "vnfs/edpi/key.h"
+#include "vnfs/edpi/copied.hpp"
 #include "vnfs/edpi/record.hpp"
 
 namespace evnf::edpi
@@ -16,7 +16,6 @@ namespace
 {
 
 constexpr unsigned fin = 0x01, rst = 0x04;
-constexpr std::size_t ip4_header = 20, ip6_header = 40;
 // Ended together: each such batch waits once for the packets under way.
 constexpr std::size_t batch = 4096;
 
@@ -24,18 +23,6 @@ bool is_closed(const edpi_flow &f)
 {
     const unsigned here = f.seen >> EDPI_SEEN_FLAGS(0), there = f.seen >> EDPI_SEEN_FLAGS(1);
     return (here & there & fin) || ((here | there) & rst);
-}
-
-// What nDPI reads of a packet that was cut: its length must not be beyond the bytes there.
-std::vector<std::uint8_t> shortened(std::span<const std::uint8_t> ip)
-{
-    std::vector<std::uint8_t> out(ip.begin(), ip.end());
-    const bool v4 = out[0] >> 4 == 4;
-    const std::size_t at = v4 ? 2 : 4; // the length field
-    const std::size_t length = v4 ? out.size() : out.size() - ip6_header;
-    out[at] = static_cast<std::uint8_t>(length >> 8);
-    out[at + 1] = static_cast<std::uint8_t>(length);
-    return out;
 }
 
 } // namespace
@@ -103,23 +90,17 @@ Flows::Share &Flows::share_of(const edpi_key &key)
 
 void Flows::inspect(const SlowPacket &packet, std::uint64_t ms)
 {
-    const pkt &p = packet.head->pkt;
-    const std::uint32_t slot = packet.head->note;
-    edpi_key key{};
-    edpi_key_of(&p, &key);
-    if (slot >= table_.size() ||
-        packet.frame.size() < p.l3_off + (key.family == 4 ? ip4_header : ip6_header))
+    const auto copy = copied(packet);
+    if (!copy || copy->slot >= table_.size())
         return;
-    const auto ip = packet.frame.subspan(p.l3_off);
-    std::vector<std::uint8_t> cut;
-    if (packet.frame.size() < p.l3_end)
-        cut = shortened(ip);
-    Share &share = share_of(key);
+    const auto slot = copy->slot;
+    Share &share = share_of(copy->key);
     const std::lock_guard lock(share.mutex);
     // Whoever ends a flow says so before it takes the lock.
-    if (table_.state(slot) != EDPI_OPEN || std::memcmp(&table_.key(slot), &key, sizeof key))
+    if (table_.state(slot) != EDPI_OPEN ||
+        std::memcmp(&table_.key(slot), &copy->key, sizeof copy->key))
         return;
-    decide(share, share.inspector->inspect(slot, key.proto, cut.empty() ? ip : std::span(cut), ms));
+    decide(share, share.inspector->inspect(slot, copy->key.proto, copy->ip, ms));
 }
 
 bool Flows::pass(const SlowPacket &packet, std::uint64_t ms)
@@ -134,10 +115,9 @@ bool Flows::pass(const SlowPacket &packet, std::uint64_t ms)
     if (!table_.is_flow(slot) || packet.note != EDPI_NOTE(slot, table_.flow(slot).first) ||
         std::memcmp(&table_.key(slot), &key, sizeof key))
         return true;
-    if (table_.state(slot) == EDPI_OPEN && key.kind <= EDPI_NO_PORTS &&
-        packet.frame.size() >= packet.l3_off + (key.family == 4 ? ip4_header : ip6_header))
-        decide(share,
-               share.inspector->inspect(slot, key.proto, packet.frame.subspan(packet.l3_off), ms));
+    const auto ip = ip_of(packet.frame, packet.l3_off, key.family);
+    if (table_.state(slot) == EDPI_OPEN && key.kind <= EDPI_NO_PORTS && !ip.empty())
+        decide(share, share.inspector->inspect(slot, key.proto, ip, ms));
     return !is_dropped(share, slot, packet.frame.size());
 }
 

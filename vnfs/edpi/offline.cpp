@@ -9,6 +9,7 @@
 #include "forward.skel.h"
 #include "root.skel.h"
 #include "vnfs/edpi/section.hpp"
+#include "vnfs/ring_record.hpp"
 
 namespace evnf::edpi
 {
@@ -43,12 +44,8 @@ struct Offline::Loaded {
     static int on_copy(void *self, void *data, std::size_t size)
     {
         auto &l = *static_cast<Loaded *>(self);
-        const auto &head = *static_cast<const copy_head *>(data);
-        if (size >= sizeof head && head.caplen <= size - sizeof head)
-            l.flows->inspect({{static_cast<const std::uint8_t *>(data) + sizeof head, head.caplen},
-                              false,
-                              &head},
-                             l.ms);
+        if (const auto packet = packet_of_record({static_cast<const std::byte *>(data), size}))
+            l.flows->inspect(*packet, l.ms);
         return 0;
     }
 };
