@@ -203,6 +203,26 @@ TEST_CASE("a flow that goes on has records of what came since the one before")
     CHECK(records[0]["id"] == records[1]["id"]);
 }
 
+TEST_CASE("a flow whose copies nobody has read is copied again for the next daemon")
+{
+    Edpi edpi(1024, {{"tcp_packets", 3}});
+    const auto sink = [](const json &) { return true; };
+    auto flows = edpi.flows_with(sink);
+    const auto slot = edpi.slot_of(edpi.run(build({})).seen);
+    const auto copied = [&] {
+        for (int i = 0; i < 10; ++i)
+            edpi.run(build({}));
+        return flows->table().flow(slot).copied;
+    };
+    CHECK(copied() == 4); // one more than nDPI has: it gives up then
+    CHECK(copied() == 4);
+    flows = edpi.flows_with(sink);
+    CHECK(flows->table().flow(slot).copied == 0);
+    CHECK(copied() == 4);
+    CHECK(flows->table().flow(slot).packets[0] + flows->table().flow(slot).packets[1] == 31);
+    flows->end_all("test");
+}
+
 TEST_CASE("two CPUs lose no packet of a flow that ends meanwhile")
 {
     Edpi edpi(1024);

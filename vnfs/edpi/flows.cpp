@@ -37,6 +37,9 @@ Flows::Flows(Table table, Inspectors inspectors, Sink sink)
 {
     for (std::size_t i = 0; i < shares_.size(); ++i)
         shares_[i].inspector = std::move(inspectors[i]);
+    // One that had all its copies while nobody looked would never be known, nor given up.
+    for (std::uint32_t slot = 0; slot < table_.size(); ++slot)
+        table_.inspect_anew(slot);
 }
 
 void Flows::set(Timeouts timeouts)
@@ -64,9 +67,11 @@ void Flows::set(std::shared_ptr<const Rules> rules)
     for (std::uint32_t slot = 0; slot < table_.size(); ++slot) {
         if (!table_.is_flow(slot))
             continue;
-        Share &share = share_of(table_.key(slot));
+        const edpi_key key = table_.key(slot);
+        Share &share = share_of(key);
         const std::lock_guard lock(share.mutex);
-        judge(share, slot);
+        if (!std::memcmp(&table_.key(slot), &key, sizeof key)) // or another flow's by now
+            judge(share, slot);
     }
 }
 

@@ -152,6 +152,12 @@ void Table::name(std::uint32_t slot, std::uint16_t master, std::uint16_t app)
     store(slots_[slot].flow.app, app);
 }
 
+void Table::inspect_anew(std::uint32_t slot)
+{
+    if (state(slot) == EDPI_OPEN)
+        std::atomic_ref(slots_[slot].flow.copied).fetch_and(~std::uint32_t{EDPI_COPIED});
+}
+
 // Not of a flow that is about to end.
 void Table::close_inspection(std::uint32_t slot)
 {

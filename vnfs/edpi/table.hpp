@@ -55,6 +55,8 @@ public:
     [[nodiscard]] Standing standing(std::uint32_t slot) const;
     void set_standing(std::uint32_t slot, Standing to);
     void name(std::uint32_t slot, std::uint16_t master, std::uint16_t app);
+    // Copies from now on as of a new flow: who had those before is gone.
+    void inspect_anew(std::uint32_t slot);
     // No more copies: what it is has been said.
     void close_inspection(std::uint32_t slot);
 
