@@ -51,3 +51,10 @@ class EdpiWebCase(EdpiCase):
         self.lab.client.run("curl", "-s", "-m", "50", "-o", out, *more,
                             f"http://{host}:8000/big")
         return hashlib.sha256(out.read_bytes()).hexdigest()
+
+    def tls(self, name, port, seconds=20):
+        return self.curl(f"https://{name}/small", "-k", "--resolve", f"{name}:443:10.0.11.2",
+                         "--local-port", str(port), seconds=seconds)
+
+    def policies(self):
+        return {p["name"]: p for p in self.lab.evnf_json("edpi", "policy", "list")}
