@@ -237,6 +237,42 @@ Result<> check_both_ways(const std::vector<Chain> &chains, const std::vector<Ins
     return Unit{};
 }
 
+// The name of one of its outputs.
+std::string output_name(const VnfType &type, unsigned number)
+{
+    for (const auto &o : outputs_of(type))
+        if (o.number == number)
+            return o.name;
+    return std::to_string(number);
+}
+
+// What is sent to an output that leads nowhere of its own would go on as if it were not sent. One
+// place that has it is enough: the answers' way may be another.
+Result<> check_sent(const std::vector<Chain> &chains, const Instance &i)
+{
+    if (!i.type->sends)
+        return Unit{};
+    bool used = false;
+    unsigned named = 0;
+    for (const auto &chain : chains)
+        for (const auto &p : chain.places)
+            if (p.instance == i.name) {
+                used = true;
+                named |= p.named;
+            }
+    for (const auto &sent : i.type->sends(i.section)) {
+        if (!used || named >> sent.output & 1)
+            continue;
+        const std::string output = output_name(*i.type, sent.output);
+        return bad_input(sent.text + " sends packets to " + output +
+                             ", which no chain's path leads anywhere: write, for example, " +
+                             i.name + " { " + output +
+                             " -> drop; otherwise -> out } in the path first",
+                         "/" + i.name + sent.where);
+    }
+    return Unit{};
+}
+
 } // namespace
 
 const Instance &instance_of(const Chain &chain, const Place &place,
@@ -275,6 +311,9 @@ Result<> check_composition(const std::vector<Chain> &chains, const std::vector<I
         if (auto r = check_neighbours(chains[c], where, instances); !r)
             return r;
     }
+    for (const auto &i : instances)
+        if (auto r = check_sent(chains, i); !r)
+            return r;
     if (auto r = check_taps(chains, instances); !r)
         return r;
     return check_both_ways(chains, instances);

@@ -198,6 +198,8 @@ private:
             if (!first)
                 return first;
             (rest ? otherwise : next[output->number]) = *first;
+            if (!rest)
+                chain_.places[index].named |= 1U << output->number;
         }
         for (const auto &o : outputs)
             if (next[o.number] == Place::nowhere && otherwise == Place::nowhere)

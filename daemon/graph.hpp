@@ -48,6 +48,8 @@ struct Place {
     // Of a stage: the index of the place that follows, by the number of the output (the
     // low four bits of a reason of VERDICT_NEXT).
     std::array<std::size_t, CHAIN_OUTPUTS> next{};
+    // Bits: the outputs that the text leads somewhere by their names.
+    unsigned named = 0;
 };
 
 struct Entry {

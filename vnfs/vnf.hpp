@@ -173,6 +173,13 @@ struct Descriptor {
     unsigned cost_ns = 0;    // of a hit, warm, by ./run bench; for estimates
 };
 
+// An output of its stage that something in a section sends packets to.
+struct SentTo {
+    unsigned output;
+    std::string text;  // who does: "policy 'video'"
+    std::string where; // in the section
+};
+
 // Packets to some destination: what rules of different VNFs are compared by.
 struct Destination {
     std::optional<Prefix> address;        // none: any
@@ -246,6 +253,8 @@ struct VnfType {
     // destination into them; and what destinations the section's rules ask for.
     std::function<std::vector<Destination>(const json &section)> rewrites;
     std::function<std::vector<Destination>(const json &section)> matches;
+    // The outputs that its section asks for by name: some chain's path must lead them somewhere.
+    std::function<std::vector<SentTo>(const json &section)> sends;
     // With Descriptor.both_ways: whether answers pass the stage by with this section. None: never.
     std::function<bool(const json &section)> one_way;
     // What of the section makes the stage choose the neighbour that packets go to, for people;

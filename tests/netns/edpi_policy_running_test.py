@@ -59,6 +59,12 @@ class EdpiPolicyRunningTest(EdpiWebCase):
     def check_send(self):
         """By another way of the chain: what is of another application is not there."""
         before = self.reason("in", "efw", "next")
+        astray = self.lab.evnf("edpi", "policy", "add", "web", "send", "--application", "HTTP",
+                               "--to", "way2", check=False)
+        self.assertEqual(astray.returncode, 1)
+        self.assertIn("policy 'web' sends packets to way2, which no chain's path leads anywhere",
+                      astray.stderr)
+        self.assertEqual(self.policies(), {})
         self.lab.evnf("edpi", "policy", "add", "web", "send", "--application", "HTTP", "--to",
                       "way1")
         self.assertEqual(self.download(), self.digest)

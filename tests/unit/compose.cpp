@@ -78,6 +78,31 @@ TEST_CASE("a stage that needs more than the one before leaves is refused")
     CHECK(refusal({"in(eth0) -> tunnel -> out; in(eth1) -> efw -> out"}) == "accepted");
 }
 
+TEST_CASE("what a policy sends somewhere must be led there by some path")
+{
+    const auto policies = [](const std::string &to) {
+        const json plain{{"name", "plain"}, {"application", {"DNS"}}, {"action", "drop"}};
+        const json sent{
+            {"name", "video"}, {"application", {"YouTube"}}, {"action", "send"}, {"to", to}};
+        return json{{"edpi", {{"policy", {plain, sent}}}}};
+    };
+    const std::string plain = "in(eth0) -> edpi -> out",
+                      ways = "in(eth1) -> edpi { way2 -> drop; otherwise -> out }";
+    CHECK(refusal({plain}, policies("way2")) ==
+          "/edpi/policy/1/to: policy 'video' sends packets to way2, which no chain's path leads "
+          "anywhere: write, for example, edpi { way2 -> drop; otherwise -> out } in the path "
+          "first");
+    CHECK(refusal({plain, ways}, policies("way3"))
+              .starts_with("/edpi/policy/1/to: policy 'video' sends packets to way3, which no "));
+    // In one place of it.
+    CHECK(refusal({plain, ways}, policies("way2")) == "accepted");
+    CHECK(refusal({"in(eth0) -> efw -> out"}, policies("way2")) == "accepted"); // not in force
+    json other = policies("way2");
+    other["dpi2"] = {{"vnf", "edpi"}};
+    CHECK(refusal({plain, "in(eth1) -> dpi2 { way2 -> drop; otherwise -> out }"}, other)
+              .starts_with("/edpi/policy/1/to: "));
+}
+
 TEST_CASE("a load balancer must see the answers too")
 {
     const std::string alone = "/chain/0/path: 'elb' sees only what comes in by eth0: the answers "

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // edpi for the daemon: loads the fast path, and gives copies to where flows are known.
+#include "base/text.hpp"
 #include "edpi.skel.h"
 #include "vnfs/edpi/keeper.hpp"
 #include "vnfs/edpi/metrics.hpp"
@@ -123,6 +124,20 @@ std::string explain(const json &section, unsigned detail)
     return "";
 }
 
+std::vector<SentTo> sends(const json &section)
+{
+    std::vector<SentTo> out;
+    for (std::size_t i = 0; i < section["policy"].size(); ++i) {
+        const json &item = section["policy"][i];
+        const edpi_policy entry = policy_of(item).entry;
+        if (entry.action == EDPI_SEND)
+            out.push_back({(EDPI_NEXT_WAY1 + entry.value) & (CHAIN_OUTPUTS - 1),
+                           "policy " + in_quotes(item["name"].get<std::string>()),
+                           "/policy/" + std::to_string(i) + "/to"});
+    }
+    return out;
+}
+
 const VnfType type{.name = "edpi",
                    .descriptor = {.network = Access::write,
                                   .payload = Access::read,
@@ -140,6 +155,7 @@ const VnfType type{.name = "edpi",
                    .diff = diff_sections,
                    .load = load,
                    .state_version = 2,
+                   .sends = sends,
                    .exit_key = "mode",
                    .stream = "/records",
                    .explain = explain};
