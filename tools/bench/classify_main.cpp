@@ -8,11 +8,11 @@
 #include <atomic>
 #include <chrono>
 #include <cstdio>
-#include <fstream>
 #include <iostream>
 #include <thread>
 
 #include "bench/conversations.hpp"
+#include "bench/report.hpp"
 #include "vnfs/edpi/offline.hpp"
 #include "vnfs/edpi/section.hpp"
 
@@ -137,16 +137,31 @@ Result<Outcome> offered(const std::vector<Conversation> &what, unsigned rate, do
     return o;
 }
 
-json json_of(const Outcome &o)
+// Of one rate, or of flows one by one; each is one look.
+void add_results(json &to, const Options &given, const Outcome &o)
 {
-    return {{"offered_per_second", o.offered},
-            {"reached_per_second", o.reached},
-            {"flows", o.flows},
-            {"packets", o.packets},
-            {"known", o.known},
-            {"copies_lost_of_flows", o.incomplete},
-            {"worker_us_per_flow", o.worker_us},
-            {"worker_core_share", o.worker_core}};
+    const std::string what = given.captures.empty() ? "DNS, HTTP and TLS" : "captures";
+    const auto percent = [&](std::uint64_t part) {
+        return 100.0 * static_cast<double>(part) / static_cast<double>(o.flows);
+    };
+    const auto add = [&](const char *measure, const char *unit, Better better, double value) {
+        json parameters{{"flows", what}};
+        if (o.offered > 0)
+            parameters["offered_per_second"] = o.offered;
+        to.push_back(result_of({.bench = "classify",
+                                .text = o.offered > 0 ? "flows at a rate" : "flows one by one",
+                                .measure = measure,
+                                .parameters = std::move(parameters),
+                                .unit = unit},
+                               better, value));
+    };
+    add("known", "%", Better::higher, percent(o.known));
+    if (o.offered > 0) {
+        add("reached", "flows/s", Better::higher, o.reached);
+        add("flows with lost copies", "%", Better::lower, percent(o.incomplete));
+    } else {
+        add("worker's CPU for each flow", "us", Better::lower, o.worker_us);
+    }
 }
 
 Result<json> run(const Options &given)
@@ -166,7 +181,8 @@ Result<json> run(const Options &given)
                 static_cast<unsigned long long>(alone->flows),
                 static_cast<double>(alone->packets) / static_cast<double>(alone->flows),
                 alone->worker_us, 1e6 / alone->worker_us, share(alone->known, *alone));
-    json out{{"alone", json_of(*alone)}, {"offered", json::array()}};
+    json out = json::array();
+    add_results(out, given, *alone);
     std::printf("%12s %12s %10s %24s %16s\n", "OFFERED/S", "REACHED/S", "KNOWN",
                 "FLOWS WITH LOST COPIES", "WORKER'S CORE");
     for (const unsigned rate : given.rates) {
@@ -176,7 +192,7 @@ Result<json> run(const Options &given)
         std::printf("%12u %12.0f %8.1f %% %22.1f %% %14.0f %%\n", rate, o->reached,
                     share(o->known, *o), share(o->incomplete, *o), 100 * o->worker_core);
         std::fflush(stdout);
-        out["offered"].push_back(json_of(*o));
+        add_results(out, given, *o);
     }
     return out;
 }
@@ -201,12 +217,12 @@ int main(int argc, char **argv)
                    "each of DNS, HTTP and TLS");
     app.add_option("--json", given.json_file, "every number, there");
     CLI11_PARSE(app, argc, argv);
-    auto out = bench::run(given);
-    if (!out) {
-        std::cerr << "evnf-bench-classify: " << out.error().message() << "\n";
+    auto results = bench::run(given);
+    auto written = results ? bench::write_report(given.json_file, *std::move(results))
+                           : Result<>(results.error());
+    if (!written) {
+        std::cerr << "evnf-bench-classify: " << written.error().message() << "\n";
         return 1;
     }
-    if (!given.json_file.empty())
-        std::ofstream(given.json_file) << out->dump(1) << "\n";
     return 0;
 }

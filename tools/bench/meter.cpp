@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "bench/meter.hpp"
 
+#include <sched.h>
+
 #include <algorithm>
 #include <cstring>
 #include <numeric>
@@ -33,11 +35,16 @@ unsigned stride_over(unsigned flows)
 
 } // namespace
 
-Figures figures_of(std::vector<double> samples)
+Result<> settle()
 {
-    std::sort(samples.begin(), samples.end());
-    auto at = [&](std::size_t percent) { return samples[(samples.size() - 1) * percent / 100]; };
-    return {at(0), at(10), at(50)};
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    CPU_SET(static_cast<unsigned>(::sched_getcpu()), &one);
+    if (::sched_setaffinity(0, sizeof one, &one))
+        return sys_error("stay on one CPU");
+    if (::unshare(CLONE_NEWNET))
+        return sys_error("make a network namespace (this needs root)");
+    return Unit{};
 }
 
 Meter::Meter(bpf::Skeleton<rewind_bpf> rewind, std::shared_ptr<Program> subject,
@@ -91,6 +98,7 @@ Result<> Meter::all_flows()
             first += ns * some;
             if (auto r = subject_->answer_all(); !r)
                 return r;
+            subject_->opened(some);
             state_.flow = begin;
         }
         if (auto r = take(ns, some_flows(tcp_ack, some)); !r)
@@ -158,16 +166,7 @@ Result<> Meter::sample()
 
 Result<> Meter::check() const
 {
-    if (!subject_)
-        return Unit{};
-    if (auto r = subject_->check(); !r)
-        return r;
-    const auto established = subject_->connections();
-    const unsigned wanted = traffic_.opening ? 0 : traffic_.flows;
-    if (established && *established != wanted)
-        return Error{.what = "elb established " + std::to_string(*established) +
-                             " connections instead of " + std::to_string(wanted)};
-    return Unit{};
+    return subject_ ? subject_->check() : Result<>(Unit{});
 }
 
 } // namespace evnf::bench

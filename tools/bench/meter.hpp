@@ -9,6 +9,7 @@
 #include <optional>
 #include <vector>
 
+#include "bench/figures.hpp"
 #include "bench/program.hpp"
 #include "bench/rewind.h"
 #include "bench/traffic.hpp"
@@ -17,11 +18,8 @@
 namespace evnf::bench
 {
 
-// Nanoseconds for each packet.
-struct Figures {
-    double min = 0, p10 = 0, median = 0;
-};
-Figures figures_of(std::vector<double> samples);
+// On one CPU, as a queue's packets are; and where no route of this host's counts.
+Result<> settle();
 
 // What it took to open the connections, for each packet of that: the first, which is placed, and
 // that by which the client shows that it has the backend's answer. Whole nanoseconds, gross.

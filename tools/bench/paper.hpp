@@ -10,7 +10,7 @@
 namespace evnf::bench
 {
 
-// It knows all flows of the traffic.
+// It knows all flows of the traffic. None for IPv6.
 Result<std::unique_ptr<Program>> paper_classifier(const Traffic &traffic);
 
 } // namespace evnf::bench

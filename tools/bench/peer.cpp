@@ -149,6 +149,22 @@ private:
 
 } // namespace
 
+void add_peer_options(CLI::App &app, PeerOptions &options)
+{
+    auto *object = app.add_option("--object", options.object,
+                                  "Another program's object file, to be measured beside ours")
+                       ->check(CLI::ExistingFile);
+    auto *program =
+        app.add_option("--prog", options.program, "The program of that file")->needs(object);
+    object->needs(program);
+    app.add_option("--verdict", options.verdict, "What it gives such a packet: 3 is XDP_TX")
+        ->needs(object)
+        ->capture_default_str();
+    app.add_option("--map", options.entries,
+                   "What a map of it must hold: NAME:KEY=VALUE in hexadecimal, or NAME:KEY=new")
+        ->needs(object);
+}
+
 Result<std::unique_ptr<Program>> load_peer(const PeerOptions &options)
 {
     auto peer = std::make_unique<Peer>(options.verdict);

@@ -2,8 +2,10 @@
 // A program that is measured, and where its packets must go.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <optional>
+#include <string>
 
 #include "base/result.hpp"
 
@@ -25,12 +27,22 @@ public:
     // How many connections it has established; none if it places none.
     [[nodiscard]] virtual std::optional<std::uint64_t> connections() const { return {}; }
 
-    // Several meters may send to one program.
+    // Several meters may send to one program, at once too.
     void sent(std::uint64_t packets) { packets_ += packets; }
-    [[nodiscard]] Result<> check() const { return check_all_went(packets_); }
+    void opened(std::uint64_t flows) { flows_ += flows; }
+    [[nodiscard]] Result<> check() const
+    {
+        if (auto r = check_all_went(packets_); !r)
+            return r;
+        const auto established = connections();
+        if (established && *established != flows_)
+            return Error{.what = "it established " + std::to_string(*established) +
+                                 " connections instead of " + std::to_string(flows_)};
+        return Unit{};
+    }
 
 private:
-    std::uint64_t packets_ = 0;
+    std::atomic<std::uint64_t> packets_ = 0, flows_ = 0;
 };
 
 } // namespace evnf::bench

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <iostream>
 #include <random>
 
 #include "base/bpf.hpp"
@@ -18,6 +19,11 @@ using Clock = std::chrono::steady_clock;
 
 struct Size {
     unsigned services, backends; // of each
+};
+
+// Milliseconds.
+struct Took {
+    Figures edit, apply;
 };
 
 json services_of(const Size &size, std::mt19937 &random)
@@ -44,15 +50,9 @@ double since(Clock::time_point begin)
     return std::chrono::duration<double, std::milli>(Clock::now() - begin).count();
 }
 
-json figures(std::vector<double> ms)
-{
-    std::sort(ms.begin(), ms.end());
-    return {{"min", ms.front()}, {"median", ms[ms.size() / 2]}, {"max", ms.back()}};
-}
-
 // As the daemon makes it of `PUT /v1/elb/services`: a section is made and checked, then put in
 // force.
-Result<json> measure_one(const Size &size, unsigned rounds)
+Result<Took> measure_one(const Size &size, unsigned rounds)
 {
     std::mt19937 random(1);
     const VnfType &elb = *find_vnf("elb");
@@ -83,38 +83,46 @@ Result<json> measure_one(const Size &size, unsigned rounds)
         applies.push_back(since(edited));
         section = std::move(next);
     }
-    return json{{"services", size.services},
-                {"backends", size.backends * size.services},
-                {"edit_ms", figures(std::move(edits))},
-                {"apply_ms", figures(std::move(applies))}};
+    return Took{figures_of(std::move(edits)), figures_of(std::move(applies))};
+}
+
+json result(const Size &size, const char *measure, const Figures &took)
+{
+    return result_of(
+        {.bench = "balancer",
+         .text = "other weights for all backends",
+         .measure = measure,
+         .parameters = {{"services", size.services}, {"backends", size.backends * size.services}},
+         .unit = "ms"},
+        Better::lower, took);
+}
+
+std::string row(const Size &size, const Took &took)
+{
+    std::string out = number(size.services, 8) + number(size.backends * size.services, 10) + "   ";
+    for (const Figures &part : {took.edit, took.apply}) {
+        for (const double ms : {part.min, part.median, part.max})
+            out += number(ms, 8, 2);
+        out += "   ";
+    }
+    return out + "\n";
 }
 
 } // namespace
 
 Result<json> measure_reweighting(unsigned rounds)
 {
-    json out{{"environment", environment()}, {"reweighting", json::array()}};
+    json out = json::array();
+    std::cout << where()
+              << "\nmilliseconds            the request is checked       put in force\n"
+                 "services  backends      min   median    max       min   median    max\n";
     for (const auto &size : {Size{1, 10}, {1, 100}, {1, 1000}, {100, 10}}) {
         auto one = measure_one(size, rounds);
         if (!one)
             return one.error();
-        out["reweighting"].push_back(*std::move(one));
-    }
-    return out;
-}
-
-std::string text_of_reweighting(const json &report)
-{
-    std::string out = "milliseconds            the request is checked       put in force\n"
-                      "services  backends      min   median    max       min   median    max\n";
-    for (const auto &r : report["reweighting"]) {
-        out += number(r["services"], 8) + number(r["backends"], 10) + "   ";
-        for (const char *part : {"edit_ms", "apply_ms"}) {
-            for (const char *figure : {"min", "median", "max"})
-                out += number(r[part][figure], 8, 2);
-            out += "   ";
-        }
-        out += "\n";
+        std::cout << row(size, *one) << std::flush;
+        out.push_back(result(size, "the request is checked", one->edit));
+        out.push_back(result(size, "put in force", one->apply));
     }
     return out;
 }

@@ -7,7 +7,7 @@
 namespace evnf::bench
 {
 
+// Tells it, and gives the results of a report.
 Result<json> measure_reweighting(unsigned rounds);
-std::string text_of_reweighting(const json &report);
 
 } // namespace evnf::bench

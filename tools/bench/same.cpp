@@ -8,6 +8,7 @@
 
 #include "bench/subject.hpp"
 #include "bench/traffic.hpp"
+#include "vnfs/elb/abi.h"
 
 namespace evnf::bench
 {
@@ -66,7 +67,7 @@ Result<> check_linked(unsigned frames)
     const json rules = json::array({"ip saddr 192.0.2.0/26 drop", "udp slow", "tcp dport 80 accept",
                                     "ip6 tcp dport 0-32767 drop"});
     const Stage efw{"efw", {{"default", "accept"}, {"rules", rules}}, NEXT};
-    const Stage elb{"elb", elb_section(frames), NEXT};
+    const Stage elb{"elb", elb_section(frames), ELB_NEXT_BACKEND};
     auto chain = Subject::chain({efw, elb}, End::forward);
     if (!chain)
         return chain.error();

@@ -128,8 +128,9 @@ Result<> Subject::know_next_hops()
     hop.smac[0] = hop.dmac[0] = 0x02;
     hop.dmac[5] = 1;
     hop.expires = std::numeric_limits<__u32>::max();
-    auto destinations = backend_addresses;
-    destinations.push_back(service_address);
+    std::vector<std::string> destinations{service_address, service_address6};
+    for (const auto &backends : {backend_addresses, backend_addresses6})
+        destinations.insert(destinations.end(), backends.begin(), backends.end());
     for (const auto &text : destinations) {
         auto address = Address::parse(text);
         if (!address)
@@ -241,7 +242,7 @@ std::optional<std::uint64_t> Subject::connections() const
 {
     std::optional<std::uint64_t> placed;
     for (const auto &loaded : stages_) {
-        if (loaded.stage.vnf != "elb")
+        if (loaded.stage.vnf != "elb" || loaded.stage.reason != ELB_NEXT_BACKEND)
             continue;
         const json shown = loaded.fast_path->show(loaded.section);
         placed = placed.value_or(0);

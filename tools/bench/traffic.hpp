@@ -17,19 +17,24 @@ struct Traffic {
     unsigned size; // of each frame, without FCS
     int family = 4;
     bool opening = false;
+    unsigned client = 1; // the last number of the first client's address
 };
 
 extern const std::string service_address, service_address6;
 extern const std::string clients, clients6; // all flows are from these networks
-extern const std::vector<std::string> backend_addresses;
+extern const std::vector<std::string> backend_addresses, backend_addresses6;
 
+// With what it takes for the headers.
+std::size_t frame_size(const Traffic &traffic);
 // A packet of flow 0.
 Frame frame_of(const Traffic &traffic, std::uint8_t tcp_flags);
 
 // A section of efw with so many rules, of which the last accepts the traffic and no other
 // matches it.
 json efw_section(unsigned rules);
-// A section of elb with room for the flows.
-json elb_section(unsigned flows);
+// The same, but the last does not match either: the default accepts.
+json efw_section_without(unsigned rules);
+// A section of elb with room for the flows; of a service that they are for, or another.
+json elb_section(unsigned flows, int family = 4, bool theirs = true);
 
 } // namespace evnf::bench

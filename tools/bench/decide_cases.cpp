@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "bench/rules_cases.hpp"
+#include "bench/decide_cases.hpp"
 
 #include <chrono>
 
@@ -125,7 +125,6 @@ Result<std::vector<RulesCase>> measure_rules(Shape shape, int family, const Rule
         if (auto r = c.meter.check(); !r)
             return std::move(r).context(c.about.text).error();
         c.about.gross = figures_of(c.meter.samples());
-        c.about.samples = c.meter.samples().size();
         out.push_back(std::move(c.about));
     }
     return out;

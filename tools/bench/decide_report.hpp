@@ -4,7 +4,7 @@
 #include <string>
 
 #include "bench/changes.hpp"
-#include "bench/rules_cases.hpp"
+#include "bench/decide_cases.hpp"
 
 namespace evnf::bench
 {
@@ -18,10 +18,10 @@ public:
 
     // For people: what was added since the last time.
     std::string take_text();
-    json take() { return std::move(report_); }
+    json take_results() { return std::move(results_); }
 
 private:
-    json report_;
+    json results_ = json::array();
     std::string text_;
 };
 

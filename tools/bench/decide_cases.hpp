@@ -24,7 +24,6 @@ struct RulesCase {
     std::size_t rules; // 0: it has none
     Traffic traffic;
     Figures gross{};
-    std::size_t samples = 0;
 };
 
 // All of one kind of rules in turn.

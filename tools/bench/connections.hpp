@@ -9,7 +9,8 @@
 namespace evnf::bench
 {
 
-Result<json> measure_connections(const std::vector<unsigned> &flows, std::chrono::seconds time);
-std::string text_of_connections(const json &report);
+// Tells it, and gives the results of a report.
+Result<json> measure_connections(const std::vector<unsigned> &flows,
+                                 std::chrono::milliseconds time);
 
 } // namespace evnf::bench

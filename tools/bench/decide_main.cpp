@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// evnf-bench-rules: what a packet costs that efw decides, by how many rules and flows there
+// evnf-bench-decide: what a packet costs that efw decides, by how many rules and flows there
 // are, beside a plain filter; and what a change of the rules costs.
 #include <CLI/CLI.hpp>
 #include <iostream>
 
 #include "abi/match.h"
 #include "bench/changes.hpp"
+#include "bench/decide_cases.hpp"
+#include "bench/decide_report.hpp"
 #include "bench/report.hpp"
-#include "bench/rules_cases.hpp"
-#include "bench/rules_report.hpp"
 
 namespace evnf::bench
 {
@@ -50,7 +50,7 @@ Result<json> run(const Options &options)
             }
             std::cout << report.take_text() << std::flush;
         }
-    return report.take();
+    return report.take_results();
 }
 
 } // namespace
@@ -88,11 +88,11 @@ int main(int argc, char **argv)
         options.shape = "acl";
     }
 
-    auto report = run(options);
-    auto written =
-        report ? write_report(options.json_file, *report) : evnf::Result<>(report.error());
+    auto results = run(options);
+    auto written = results ? write_report(options.json_file, *std::move(results))
+                           : evnf::Result<>(results.error());
     if (!written) {
-        std::cerr << "evnf-bench-rules: " << written.error().message() << "\n";
+        std::cerr << "evnf-bench-decide: " << written.error().message() << "\n";
         return 1;
     }
     return 0;
