@@ -18,6 +18,8 @@ import threading
 import time
 from pathlib import Path
 
+import report
+
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lab"))
 from lab import CONFIG, VIP, Lab, LabError  # noqa: E402  (found by the line above)
 
@@ -179,6 +181,20 @@ def plot(path, runs, seconds):
     subprocess.run(["gnuplot"], input=script, text=True, check=True)
 
 
+def results(runs, seconds):
+    """Latencies of the second half, and for how many there was none."""
+    out = []
+    for name, run in runs.items():
+        def add(measure, unit, samples, name=name):
+            out.append(report.result("feedback", f"{name} weights" if name == "equal" else name,
+                                     measure, unit, "lower", samples, requests_per_second=RATE,
+                                     seconds=seconds))
+        add("latency", "ms", [1000 * took for at, took in run["latencies"] if at >= seconds / 2])
+        add("latency p99", "ms", [run["p99_ms"]])
+        add("unanswered", "requests", [run["unanswered"]])
+    return out
+
+
 def main():
     parser = argparse.ArgumentParser(prog="run bench feedback", description=__doc__)
     parser.add_argument("--build", default="build", help=argparse.SUPPRESS)
@@ -211,9 +227,7 @@ def main():
         for server, w in result["settled"].items():
             print(f"  {server}: weight {w['least']} to {w['most']}, {w['turns']} turns")
     if given.json:
-        Path(given.json).write_text(json.dumps(
-            {"rate": RATE, "servers": [{"name": n, "rate": r} for n, _, _, r in SERVERS],
-             "seconds": given.seconds, **runs}) + "\n")
+        report.write(given.json, report.envelope(given.build, {}, results(runs, given.seconds)))
     if given.svg:
         plot(given.svg, runs, given.seconds)
 

@@ -12,15 +12,14 @@ them for nft: the drops as one set. Each variant is measured with evnfd offloadi
 without it, one after the other in each round, so that a slow spell of the machine hits each.
 """
 import argparse
-import json
 import os
 import statistics
 import sys
 import time
-from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lab"))
-from lab import Lab, LabError  # noqa: E402  (found by the line above)
+import report
+from forwarding import FLOWS, Forwarding, address
+from lab import LabError
 
 CONFIG = """
 [[chain]]
@@ -34,14 +33,7 @@ path = "in(srv1) -> out"
 [efw]
 offload = true
 """
-DESTINATION = "10.0.11.2"
 NETFILTER, OFFLOADED, NOTHING = "netfilter", "offloaded", "no rules"
-FLOWS = 64
-
-
-def address(i):
-    return f"198.18.{i >> 8}.{i & 255}"
-
 
 def iptables(rules):
     lines = [f"-A FORWARD -s {address(i)}/32 -j {'ACCEPT' if i in (0, rules - 1) else 'DROP'}"
@@ -58,30 +50,16 @@ def nft(rules):
             f"  ip saddr {address(rules - 1)} accept\n }}\n}}\n")
 
 
-class Bench(Lab):
+class Bench(Forwarding):
     def __init__(self, build, args):
         super().__init__(build, prefix=f"evnfbo{os.getpid()}")
         self.args = args
-        self.results = {}
+        self.samples = {}
         self.alone = []  # rates of the sender
 
-    def start_nginx(self, server):
-        """Servers count what they get, and throw it away as early as they can."""
-        server.run("nft", "-f", "-", input="table netdev sink { chain in { type filter hook "
-                   "ingress device eth0 priority 0; ip protocol udp drop; }; }")
-
     def prepare(self):
-        self.start()
-        # A veth takes frames from XDP only if its other end polls.
-        self.vnf.run("ethtool", "-K", "cli0", "gro", "on")
-        self.vnf.run("ip", "neigh", "replace", DESTINATION, "lladdr",
-                     self.servers[0].mac("eth0"), "dev", "srv1")
+        super().prepare()
         self.write_config(CONFIG)
-
-    def clear(self):
-        self.vnf.run("nft", "flush", "ruleset")
-        if Path("/usr/sbin/iptables-legacy-restore").exists():
-            self.vnf.run("iptables-legacy-restore", input="*filter\nCOMMIT\n")
 
     def load(self, variant):
         self.clear()
@@ -101,96 +79,66 @@ class Bench(Lab):
         else:
             raise LabError(f"{variant} is not offloaded: {status}")
 
-    def end_offload(self):
-        self.stop_daemon()
-        self.vnf.run(self.evnfd, "--detach", *self.daemon_args())
-
-    def received(self):
-        return self.servers[0].link("eth0")[0]
-
     def redirected(self):
         """Frames that went on without the kernel's stack."""
         chain = next(c for c in self.evnf_json("chain", "show") if c["name"] == "in")
         return sum(r["packets"] for slot in chain["slots"] for r in slot["reasons"]
                    if slot["name"] == "out" and r["reason"] == "redirect")
 
-    def rate(self, source, received):
-        """Packets a second that arrive, in the middle of a flood."""
-        seconds = self.args.seconds
-        flood = self.client.start(self.build / "tools/bench/evnf-bench-flood", "eth0",
-                                  self.vnf.mac("cli0"), source, DESTINATION, "--seconds",
-                                  str(int(seconds + 2)), "--flows", str(FLOWS), log="flood.log")
-        time.sleep(0.7)
-        begin, before = time.monotonic(), received()
-        time.sleep(seconds)
-        took, arrived = time.monotonic() - begin, received() - before
-        if flood.wait() != 0:
-            raise LabError((self.dir / "flood.log").read_text())
-        return arrived / took
-
     def measure(self, variant, how, places):
         for place, source in places.items():
             before = self.received(), self.redirected() if how == OFFLOADED else 0
-            rate = self.rate(source, self.received)
+            rates = self.rates(source, self.args.seconds)
             if how == OFFLOADED and \
                     self.redirected() - before[1] < 0.9 * (self.received() - before[0]):
                 raise LabError(f"{variant}, {place}: not offloaded")
-            self.results.setdefault((variant, how, place), []).append(rate)
-            print(f"{variant or NOTHING:16} {how:10} {place:8} {rate / 1000:9.1f} kpps",
+            self.samples.setdefault((variant or NOTHING, how, place), []).extend(rates)
+            print(f"{variant or NOTHING:16} {how:10} {place:8} "
+                  f"{statistics.median(rates) / 1000:9.1f} kpps",
                   file=sys.stderr, flush=True)
-
-    def sender_alone(self):
-        """What is sent if the host drops it at once: the ceiling."""
-        self.vnf.run("nft", "table netdev sink { chain in { type filter hook ingress device cli0 "
-                     "priority 0; drop; }; }")
-        self.alone.append(self.rate(address(0), lambda: self.vnf.link("cli0")[0]))
-        self.vnf.run("nft", "delete table netdev sink")
 
     def round(self, variants):
         rules = self.args.rules
         places = {"early": address(0), "late": address(rules - 1), "default": "198.51.100.1"}
         self.load(None)
-        self.sender_alone()
+        self.alone += self.rates_of_sender(address(0), self.args.seconds)
         self.measure(None, NETFILTER, {"default": places["default"]})
         for variant in variants:
             self.load(variant)
             self.measure(variant, NETFILTER, places)
             self.start_offload(variant)
             self.measure(variant, OFFLOADED, places)
-            self.end_offload()
+            self.end_daemon()
 
-    def rows(self):
-        out = []
-        for (variant, how, place), rates in self.results.items():
-            out.append({"rules": variant or NOTHING, "by": how, "match": place,
-                        "packets_per_second": statistics.median(rates),
-                        "least": min(rates), "most": max(rates), "rounds": len(rates)})
-        return out
+    def results(self):
+        out = [report.result("offload", "the sender alone", "packets", "1/s", "higher", self.alone,
+                             rules=self.args.rules)]
+        return out + [report.result("offload", f"{variant}, {how}", "packets", "1/s", "higher",
+                                    rates, rules=self.args.rules, match=place)
+                      for (variant, how, place), rates in self.samples.items()]
 
 
-def table(rows, alone):
+def table(lab):
     """The sender shares the CPUs: what it takes by itself is not the rules' cost."""
-    known = {(r["rules"], r["by"], r["match"]): r for r in rows}
+    alone = statistics.median(lab.alone)
 
-    def cell(row):
-        if not row:
+    def cell(rates):
+        if not rates:
             return "-"
-        middle = row["packets_per_second"]
-        spread = max(row["most"] - middle, middle - row["least"]) / middle if middle else 0
-        return f"{middle / 1000:.1f} ±{spread:.0%}"
+        f = report.figures(rates)
+        return f"{f['value'] / 1000:.1f} ({f['p10'] / 1000:.1f} – {f['p90'] / 1000:.1f})"
 
-    def cost(row):
-        if not row or row["packets_per_second"] >= alone:  # a slow spell hit the sender alone
+    def cost(rates):
+        if not rates or statistics.median(rates) >= alone:  # a slow spell hit the sender alone
             return "-"
-        return f"{1e9 / row['packets_per_second'] - 1e9 / alone:.0f}"
+        return f"{1e9 / statistics.median(rates) - 1e9 / alone:.0f}"
     out = ["| rules | match | netfilter, kpps | offloaded, kpps | netfilter, ns | offloaded, ns |",
            "|---|---|---|---|---|---|"]
-    for row in rows:
-        if row["by"] != NETFILTER:
-            continue
-        fast = known.get((row["rules"], OFFLOADED, row["match"]))
-        out.append(f"| {row['rules']} | {row['match']} | {cell(row)} | {cell(fast)} | "
-                   f"{cost(row)} | {cost(fast)} |")
+    for (variant, how, place), rates in lab.samples.items():
+        if how == NETFILTER:
+            fast = lab.samples.get((variant, OFFLOADED, place))
+            out.append(f"| {variant} | {place} | {cell(rates)} | {cell(fast)} | "
+                       f"{cost(rates)} | {cost(fast)} |")
     return "\n".join(out)
 
 
@@ -217,16 +165,14 @@ def main():
         sys.exit(f"bench offload: {e}")
     finally:
         lab.stop()
-    rows, alone = lab.rows(), statistics.median(lab.alone)
-    print(f"{args.rules} rules, {args.rounds} rounds of {args.seconds:g} s, 60-byte UDP, "
-          f"{FLOWS} flows, Linux {os.uname().release}, {os.cpu_count()} CPUs; median, and how "
-          f"far the farthest round is from it. The sender alone: {alone / 1000:.1f} kpps; ns are "
-          "what a packet costs besides sending it.\n")
-    print(table(rows, alone))
+    facts = report.envelope(args.build, report.versions_of("iptables", "nft"), lab.results())
+    print(f"{report.where(facts)}\n{args.rules} rules, {args.rounds} rounds of {args.seconds:g} s, "
+          f"60-byte UDP, {FLOWS} flows; median, and the 10th and 90th percentile of slices. The "
+          f"sender alone: {statistics.median(lab.alone) / 1000:.1f} kpps; ns are what a packet "
+          "costs besides sending it.\n")
+    print(table(lab))
     if args.json:
-        Path(args.json).write_text(json.dumps(
-            {"rules": args.rules, "seconds": args.seconds, "kernel": os.uname().release,
-             "sender_alone": alone, "results": rows}, indent=2) + "\n")
+        report.write(args.json, facts)
 
 
 if __name__ == "__main__":

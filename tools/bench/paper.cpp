@@ -46,8 +46,8 @@ Result<__be32> word_of(const std::string &address)
 
 Result<std::unique_ptr<Program>> paper_classifier(const Traffic &traffic)
 {
-    if (traffic.family != 4)
-        return std::unique_ptr<Program>(); // it knows no other
+    if (traffic.family != 4 || traffic.flows > PAPER_FLOWS)
+        return std::unique_ptr<Program>();
     bpf::MapSet maps("");
     auto skel = bpf::Skeleton<paper_bpf>::load(maps);
     if (!skel)

@@ -10,7 +10,7 @@
 namespace evnf::bench
 {
 
-// It knows all flows of the traffic. None for IPv6.
+// It knows all flows of the traffic. None for IPv6, and for more flows than it has room for.
 Result<std::unique_ptr<Program>> paper_classifier(const Traffic &traffic);
 
 } // namespace evnf::bench

@@ -43,7 +43,8 @@ std::vector<Candidate> others(const Traffic &traffic)
     return {
         {"minimal_hit", "parse, look the flow up: found",
          [=] { return shared(minimal(traffic, true)); }},
-        {"minimal_miss", "the same, not found", [=] { return shared(minimal(traffic, false)); }},
+        {"minimal_miss", "parse, look the flow up: not found",
+         [=] { return shared(minimal(traffic, false)); }},
         {"paper", "the paper's classifier, which counts nothing",
          [=] { return shared(paper_classifier(traffic)); }},
         {"xdp_filter_hit", "xdp-filter, port drops",
@@ -77,7 +78,7 @@ std::vector<Candidate> ours(const Traffic &traffic)
          [=] {
              return chain({few, balancer});
          }},
-        {"linked", "the same in one program",
+        {"linked", "root, efw, elb, forward in one program",
          [=] { return shared(Subject::linked(few, balancer)); }},
         {"efw_edpi_elb", "root -> efw -> edpi -> elb -> forward",
          [=] {

@@ -16,19 +16,18 @@ large pieces. CPU time is the whole machine's; what a set-up adds is counted fro
 forward.
 """
 import argparse
-import contextlib
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
-from pathlib import Path
 
+import report
 import sfc
-from lab import Lab, LabError
-from sfc import ROOT, TwoHosts, at_least, cpu_seconds, fast_path, say, spread, text
+from lab import LabError
+from sfc import TwoHosts, cpu_seconds, fast_path, text
 
 FLOWS = 4
 PORTS = range(7001, 7001 + FLOWS)
@@ -79,14 +78,15 @@ SETUPS = (
     Setup("efw + ndpiReader", "efw", "ndpiReader"),
     Setup("efw + edpi, copy", "efw", "edpi", 'mode = "copy"'),
 )
-MEASURES = ("gbit_per_second", "cpu_ms_per_gigabit")
+# Of each run: the name in a report, the unit, what is better.
+MEASURES = {"throughput": ("Gbit/s", "higher"), "CPU per gigabit": ("ms", "lower")}
 
 
 class Sfc2(TwoHosts):
     """The hosts of one set-up. The front host is the firewall's."""
 
     def __init__(self, build, prefix, setup, gro):
-        super().__init__(build, prefix, False)
+        super().__init__(build, prefix)
         self.setup = setup
         self.gro = gro
         self.title = setup.title
@@ -94,7 +94,7 @@ class Sfc2(TwoHosts):
         self.workers = []
 
     def start(self):
-        Lab.start(self)
+        super().start()
         for host in (self.client, self.server):
             host.run("ethtool", "-K", "eth0", "tso", "off", "gso", "off")
         if self.setup.firewall == "iptables":
@@ -177,6 +177,7 @@ def measure(lab, elephants, seconds):
     """One run of all flows; a flow that fails is an error, not a number."""
     lab.set_elephants(elephants)
     before, known = [fast_path(d) for d in lab.daemons()], lab.elephants_seen()
+    start = time.monotonic()
     (busy, user), own = cpu_seconds(), sfc.own_user_seconds(lab)
     reader = lab.look_on(seconds + 1)
     clients = [subprocess.Popen(
@@ -194,6 +195,7 @@ def measure(lab, elephants, seconds):
                 process.wait()
     busy, user = (now - then for now, then in zip(cpu_seconds(), (busy, user)))
     own = sfc.own_user_seconds(lab) - own
+    others = max(0, user - own) / (time.monotonic() - start) / os.cpu_count()
     try:
         ends = [json.loads(s)["end"] for s in said]
         octets = sum(e["sum_received"]["bytes"] for e in ends)
@@ -209,69 +211,64 @@ def measure(lab, elephants, seconds):
     known = lab.elephants_seen() - known
     if lab.setup.classifier == "edpi" and (known > frames / 100) != (elephants > 0):
         raise LabError(f"{lab.title}: {known} packets of {elephants} elephants are known")
-    got = {"gbit_per_second": rate / 1e9, "cpu_ms_per_gigabit": busy * 1e3 / (octets * 8e-9),
-           "others_share": max(0, user - own) / (seconds * os.cpu_count())}
+    got = {"throughput": rate / 1e9, "CPU per gigabit": busy * 1e3 / (octets * 8e-9),
+           "others_share": others}
     if reader:
         got["seen_by_reader"] = seen_by_reader(lab, looked, octets)
     return got
 
 
-def run(labs, args):
-    """Samples by elephants and set-up, one for each round."""
-    samples = {(n, lab.title): [] for n in args.elephants for lab in labs}
-    for lab in labs:
-        measure(lab, args.elephants[0], 1)  # neighbours, caches
-    for n in range(args.rounds):
-        for elephants in args.elephants:
-            # Every other round backwards: nobody is always after the same one.
-            for lab in labs if n % 2 == 0 else reversed(labs):
-                got = sfc.measure_calmly(lambda lab=lab, e=elephants:
-                                         measure(lab, e, args.seconds), args.tries)
-                samples[elephants, lab.title].append(got)
-                say(f"round {n + 1}/{args.rounds}, {elephants} elephants, {lab.title}: "
-                    f"{got['gbit_per_second']:.2f} Gbit/s, "
-                    f"{got['cpu_ms_per_gigabit']:.0f} ms CPU per gigabit, "
-                    f"others {got['others_share']:.0%}")
-    return samples
+def tell(elephants, got):
+    return (f"{elephants} elephants: {got['throughput']:.2f} Gbit/s, "
+            f"{got['CPU per gigabit']:.0f} ms CPU per gigabit")
 
 
 def evaluate(samples, args):
-    """A row for each set-up and share of elephants; each set-up with the fewest of them against
+    """Results for each set-up and share of elephants; each set-up with the fewest of them against
     the most, round by round."""
-    results, flat = [], []
+    results = []
+    few, most = args.elephants[0], args.elephants[-1]
     for setup in SETUPS:
+        def add(measure_name, unit, better, values, setup=setup, **where):
+            results.append(report.result("sfc2", setup.title, measure_name, unit, better, values,
+                                         **where, gro=args.gro))
         for n in args.elephants:
-            got = samples[n, setup.title]
-            row = {"setup": setup.title, "elephants_percent": 100 * n // FLOWS}
-            row |= {key: spread([g[key] for g in got]) for key in (*MEASURES, "others_share")}
+            got, where = samples[n, setup.title], {"elephants_percent": 100 * n // FLOWS}
+            for name, (unit, better) in MEASURES.items():
+                add(name, unit, better, [g[name] for g in got], **where)
             if setup is not NOTHING:
-                row["cpu_ms_added"] = sfc.by_round(lambda x, y: x - y, got,
-                                                   samples[n, NOTHING.title],
-                                                   "cpu_ms_per_gigabit")
+                add("CPU per gigabit added", "ms", "lower",
+                    sfc.by_round(lambda x, y: x - y, got, samples[n, NOTHING.title],
+                                 "CPU per gigabit"), **where)
             if "seen_by_reader" in got[0]:
-                row["seen_by_reader"] = spread([g["seen_by_reader"] for g in got])
-            results.append(row)
-        few, many = (samples[n, setup.title] for n in (args.elephants[0], args.elephants[-1]))
-        if few is not many:
-            flat.append({"setup": setup.title} | {
-                key: sfc.by_round(lambda x, y: x / y, few, many, key) for key in MEASURES})
-    return results, flat
+                add("traffic seen by ndpiReader", "ratio", "higher",
+                    [g["seen_by_reader"] for g in got], **where)
+        if few != most:
+            add("throughput, of that with the most elephants", "ratio", "higher",
+                sfc.by_round(lambda x, y: x / y, samples[few, setup.title],
+                             samples[most, setup.title], "throughput"),
+                elephants_percent=100 * few // FLOWS)
+    return results
 
 
-def report(results, flat, args):
-    print("\nMedian of the rounds (least – most); CPU added: over hosts that only forward\n")
+def tables(results, args):
+    rows = {(r["case"], r["parameters"]["elephants_percent"], r["measure"]): r for r in results}
+
+    def cell(setup, percent, measure_name, digits):
+        row = rows.get((setup.title, percent, measure_name))
+        return text(row, digits) if row else ""
+    print("\nMedian (10th – 90th percentile); CPU added: over hosts that only forward\n")
+    percents = [100 * n // FLOWS for n in args.elephants]
     sfc.table(("ELEPHANTS", "SET-UP", "GBIT/S", "CPU ms/GBIT", "CPU ms ADDED", "SEEN BY ndpiReader"),
-              [(f"{r['elephants_percent']} %", r["setup"], text(r["gbit_per_second"], 2),
-                text(r["cpu_ms_per_gigabit"], 0),
-                text(r["cpu_ms_added"], 0) if "cpu_ms_added" in r else "",
-                f"{r['seen_by_reader']['median']:.0%}" if "seen_by_reader" in r else "")
-               for r in results])
-    if not flat:
+              [(f"{p} %", s.title, cell(s, p, "throughput", 2), cell(s, p, "CPU per gigabit", 0),
+                cell(s, p, "CPU per gigabit added", 0), cell(s, p, "traffic seen by ndpiReader", 2))
+               for s in SETUPS for p in percents])
+    if percents[0] == percents[-1]:
         return
-    few, many = (100 * n // FLOWS for n in (args.elephants[0], args.elephants[-1]))
-    print(f"\n{few} % elephants / {many} %, round by round\n")
-    sfc.table(("", "SET-UP", "GBIT/S", "CPU/GBIT"),
-              [("", r["setup"], *(text(r[key], 2) for key in MEASURES)) for r in flat])
+    print(f"\n{percents[0]} % elephants / {percents[-1]} %, round by round\n")
+    sfc.table(("", "SET-UP", "GBIT/S"),
+              [("", s.title, cell(s, percents[0], "throughput, of that with the most elephants", 2))
+               for s in SETUPS])
 
 
 def arguments():
@@ -281,67 +278,29 @@ def arguments():
             raise argparse.ArgumentTypeError("each 0, 25, 50, 75 or 100")
         return sorted({n * FLOWS // 100 for n in percent})
 
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--build", type=Path, default=ROOT / "build", help="default: %(default)s")
+    parser = sfc.parser(__doc__, "0 and 100 %%, 2 rounds of 2 s")
     parser.add_argument("--elephants", type=shares, metavar="PERCENT,…",
                         help="default: 0,25,50,75,100")
-    parser.add_argument("--seconds", type=at_least(2), help="of each run; default: 5")
-    parser.add_argument("--rounds", type=at_least(1), help="default: 5")
-    parser.add_argument("--tries", type=at_least(1), default=1,
-                        help="of a run, while others take more than 2 %% of the CPUs; default: 1")
     parser.add_argument("--gro", action="store_true",
                         help="the kernel forwards frames put together to up to 64 KB")
-    parser.add_argument("--quick", action="store_true", help="0 and 100 %%, 2 rounds of 3 s")
-    parser.add_argument("--json", type=argparse.FileType("w"), metavar="FILE",
-                        help="every number, there")
-    args = parser.parse_args()
-    usual = ([0, FLOWS], 3, 2) if args.quick else (list(range(FLOWS + 1)), 5, 5)
-    args.elephants = args.elephants or usual[0]
-    args.seconds = args.seconds or usual[1]
-    args.rounds = args.rounds or usual[2]
-    return args
-
-
-def versions(lab):
-    iperf = lab.run(["iperf3", "--version"]).stdout.split()[1]
-    reader = lab.run(["ndpiReader", "-h"], check=False).stdout
-    return {"iperf3": iperf, "nDPI": re.search(r"nDPI (\S+)", reader).group(1)}
+    return sfc.with_usual(parser.parse_args(),
+                          {"elephants": list(range(FLOWS + 1)), "seconds": 5, "rounds": 3},
+                          {"elephants": [0, FLOWS], "seconds": 2, "rounds": 2})
 
 
 def main():
     args = arguments()
-    if os.geteuid() != 0:
-        sys.exit("sfc2: network namespaces and BPF need root")
-    missing = [p for p in ("iperf3", "ndpiReader", "iptables", "ethtool") if not shutil.which(p)]
-    if missing:
-        sys.exit(f"sfc2: not installed: {', '.join(missing)} (./run install-deps)")
-    try:
-        with contextlib.ExitStack() as stack:
-            labs = []
-            for n, setup in enumerate(SETUPS):
-                labs.append(Sfc2(args.build, f"evnfsfc{os.getpid()}{chr(ord('a') + n)}", setup,
-                                 args.gro))
-                stack.callback(labs[-1].stop)
-                say(f"setting up: {setup.title}")
-                labs[-1].start()
-            facts = sfc.environment(labs[0], versions(labs[0]))
-            samples = run(labs, args)
-            say("taking everything down")
-    except LabError as e:
-        sys.exit(f"sfc2: {e}")
-    except KeyboardInterrupt:
-        sys.exit("\nsfc2: interrupted; everything is taken down")
-    results, flat = evaluate(samples, args)
-    disturbed = sfc.say_where(facts, [s["others_share"] for got in samples.values() for s in got],
-                              args)
-    report(results, flat, args)
+    labs = [Sfc2(args.build, f"evnfsfc{os.getpid()}{chr(ord('a') + n)}", setup, args.gro)
+            for n, setup in enumerate(SETUPS)]
+    samples = sfc.measured("sfc2", ("iperf3", "ndpiReader", "iptables", "ethtool"), labs,
+                           args.elephants, args, measure, tell)
+    results = evaluate(samples, args)
+    facts = report.envelope(args.build, report.versions_of("iperf3", "ndpi", "iptables"), results)
+    sfc.say_where(facts, samples, args)
+    tables(results, args)
     if args.json:
-        with args.json as out:
-            json.dump(facts | {"seconds": args.seconds, "rounds": args.rounds,
-                               "disturbed_runs": disturbed, "results": results,
-                               "fewest_to_most": flat}, out, indent=1)
-            out.write("\n")
+        report.write(args.json, facts)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
