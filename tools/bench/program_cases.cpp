@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "bench/program_cases.hpp"
 
+#include <algorithm>
 #include <functional>
 
 #include "bench/minimal.hpp"
