@@ -21,8 +21,7 @@ import plots  # noqa: E402  (found by the line above)
 import report  # noqa: E402
 
 bench_all = importlib.import_module("all")
-ENVIRONMENT = sys.argv.pop(1)
-FACTS = json.loads(subprocess.run([ENVIRONMENT], capture_output=True, check=True).stdout)
+FACTS = json.loads(subprocess.run([sys.argv.pop(1)], capture_output=True, check=True).stdout)
 
 # What runs in the place of a benchmark: its arguments are the report, the exit code, then those
 # that it is given.

@@ -19,12 +19,11 @@ sys.path.insert(0, str(ROOT / "tools/bench"))
 import compare  # noqa: E402  (found by the line above)
 import report  # noqa: E402
 
-ENVIRONMENT = sys.argv.pop(1)
+FACTS = json.loads(subprocess.run([sys.argv.pop(1)], capture_output=True, check=True).stdout)
 
 
 def a_report(*results):
-    facts = json.loads(subprocess.run([ENVIRONMENT], capture_output=True, check=True).stdout)
-    return facts | {"commands": ["run bench x"], "results": list(results)}
+    return copy.deepcopy(FACTS) | {"commands": ["run bench x"], "results": list(results)}
 
 
 def a_result(*samples, case="efw", better="lower", **parameters):
@@ -75,6 +74,12 @@ class Reports(unittest.TestCase):
         self.refused(a_report(a_result(1), a_result(2)), "there twice")
         self.refused([], "no report")
 
+    def test_results_differ_by_all_that_they_are_about(self):
+        one = a_result(1, flows=1)
+        for key in report.IDENTITY:
+            other = {"parameters": {"flows": 2}}.get(key, "another")
+            report.check(a_report(one, one | {key: other}))
+
     def test_merged_are_the_results_of_all(self):
         one, two = a_report(a_result(1)), a_report(a_result(2, case="elb"))
         two["versions"]["wrk"] = "4.1.0"
@@ -115,6 +120,7 @@ class Compare(unittest.TestCase):
             self.assertEqual(self.verdict((9, 10, 11), (12, 13, 14), better), up)
             self.assertEqual(self.verdict((12, 13, 14), (9, 10, 11), better), down)
             self.assertEqual(self.verdict((9, 10, 12), (12, 13, 14), better), "same")
+            self.assertEqual(self.verdict((12, 13, 14), (9, 10, 12), better), "same")
             self.assertEqual(self.verdict((5, 10, 15), (9, 12, 13), better), "same")
 
     def test_the_table_has_the_ratio(self):

@@ -17,7 +17,7 @@ namespace
 struct Options {
     std::vector<int> families{4, 6};
     std::vector<unsigned> sizes{64, 1500}, flows{1, 60'000, 1'000'000};
-    double seconds = 8;
+    double seconds = 5;
     bool quick = false;
     PeerOptions peer;
     std::string json_file;

@@ -277,11 +277,11 @@ def arguments():
     parser.add_argument("--rules", type=numbers, metavar="N,…",
                         help="default: 10,100,1000,10000,50000")
     parser.add_argument("--seconds", type=sfc.at_least(1), help="of each flood; default: 2")
-    parser.add_argument("--rounds", type=sfc.at_least(1), help="default: 2")
+    parser.add_argument("--rounds", type=sfc.at_least(1), help="default: 1")
     parser.add_argument("--quick", action="store_true", help="100 and 10,000 rules, one round of 1 s")
     parser.add_argument("--json", metavar="FILE", help="every number, there")
     return sfc.with_usual(parser.parse_args(),
-                          {"rules": [10, 100, 1000, 10000, 50000], "seconds": 2, "rounds": 2},
+                          {"rules": [10, 100, 1000, 10000, 50000], "seconds": 2, "rounds": 1},
                           {"rules": [100, 10000], "seconds": 1, "rounds": 1})
 
 

@@ -339,7 +339,7 @@ def arguments():
                         default=[KEEP, CLOSE],
                         help="over connections that stay, or one for each connection; default: both")
     return sfc.with_usual(parser.parse_args(),
-                          {"connections": [1, 4, 16, 64], "seconds": 4, "rounds": 3},
+                          {"connections": [1, 4, 16, 64], "seconds": 3, "rounds": 3},
                           {"connections": [16], "seconds": 2, "rounds": 2})
 
 
