@@ -8,7 +8,8 @@
 Firewall and load balancer are iptables and HAProxy, iptables and nftables' DNAT, efw and elb; and
 beside each path the same without a VNF: hosts that the kernel forwards through, a client that
 talks to the servers themselves. That is the ceiling, and what the CPU time of the VNFs is counted
-from. Client and servers are on the same CPUs, and take most of them.
+from: the whole machine's, less what others have in user space. Client and servers are on the same
+CPUs, and take most of them.
 """
 import argparse
 import os
@@ -235,7 +236,8 @@ def measure(lab, case, seconds):
     busy, user = (now - then for now, then in zip(cpu_seconds(), (busy, user)))
     own = sfc.own_user_seconds(lab) - own
     vnfs = process_seconds(lab.vnf_pids)[1] - vnfs
-    others = max(0, user - own) / (time.monotonic() - start) / os.cpu_count()
+    others = max(0, user - own)
+    share = others / (time.monotonic() - start) / os.cpu_count()
     if "Socket errors" in out or "Non-2xx" in out:
         raise LabError(f"{what}: requests failed:\n{out}")
     # wrk says nothing of a request that is never answered; its connection's TCP does.
@@ -247,7 +249,7 @@ def measure(lab, case, seconds):
         rate = float(re.search(r"Requests/sec:\s+(\S+)", out).group(1))
         latencies = [float(value) * UNITS[unit] for value, unit in
                      (re.search(rf"\b{p}%\s+([\d.]+)([a-z]+)", out).groups() for p in (50, 90, 99))]
-        cpu = busy * 1e6 / requests
+        cpu = (busy - others) * 1e6 / requests
     except (AttributeError, ZeroDivisionError):
         raise LabError(f"{what}: no number in what wrk printed:\n{out}") from None
     # What the kernel forwards instead of the VNFs would be measured as theirs.
@@ -257,7 +259,7 @@ def measure(lab, case, seconds):
             raise LabError(f"{what}: {requests} requests, but {daemon.name} had {packets} "
                            f"packets and left {slow} of them to the kernel")
     return dict(zip(MEASURES, (rate, *latencies, cpu, vnfs * 1e6 / requests))) | {
-        "others_share": others}
+        "others_share": share}
 
 
 def tell(case, got):

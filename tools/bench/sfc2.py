@@ -13,8 +13,8 @@ All set-ups are up all the time and are measured in turn. Veths are made as much
 they can be: the ends send frames of 1,514 bytes, not 64 KB at a time, and an interface without a
 VNF has a program that lets all in (pass.bpf.c). The hosts between do not put frames of a flow
 together, unless --gro: XDP cannot, and the kernel has it only for what it ends or forwards in
-large pieces. CPU time is the whole machine's; what a set-up adds is counted from hosts that only
-forward.
+large pieces. CPU time is the whole machine's, less what others have in user space; what a set-up
+adds is counted from hosts that only forward.
 """
 import argparse
 import json
@@ -209,7 +209,8 @@ def measure(lab, elephants, seconds):
                 process.wait()
     busy, user = (now - then for now, then in zip(cpu_seconds(), (busy, user)))
     own = sfc.own_user_seconds(lab) - own
-    others = max(0, user - own) / (time.monotonic() - start) / os.cpu_count()
+    others = max(0, user - own)
+    share = others / (time.monotonic() - start) / os.cpu_count()
     try:
         ends = [json.loads(s)["end"] for s in said]
         octets = sum(e["sum_received"]["bytes"] for e in ends)
@@ -226,8 +227,8 @@ def measure(lab, elephants, seconds):
     known = lab.elephants_seen() - known
     if lab.setup.classifier == "edpi" and (known > frames / 100) != (elephants > 0):
         raise LabError(f"{lab.title}: {known} packets of {elephants} elephants are known")
-    got = {"throughput": rate / 1e9, "CPU per gigabit": busy * 1e3 / (octets * 8e-9),
-           "others_share": others}
+    got = {"throughput": rate / 1e9, "others_share": share,
+           "CPU per gigabit": (busy - others) * 1e3 / (octets * 8e-9)}
     if reader:
         got["seen_by_reader"] = seen_by_reader(lab, looked, octets)
     return got
