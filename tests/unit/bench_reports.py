@@ -124,10 +124,15 @@ class Compare(unittest.TestCase):
             self.assertEqual(self.verdict((5, 10, 15), (9, 12, 13), better), "same")
 
     def test_the_table_has_the_ratio(self):
-        code, out, err = self.compared(a_report(a_result(10, flows=1)), a_report(a_result(15, flows=1)))
+        code, out, err = self.compared(a_report(a_result(10, 10, flows=1)),
+                                       a_report(a_result(15, 15, flows=1)))
         self.assertEqual((code, err), (1, ""))
         self.assertRegex(out, r"program: efw, packet \(flows 1\) .*\b1\.50  worse")
         self.assertIn("0 better, 1 worse, 0 the same", out)
+
+    def test_what_was_looked_at_once_is_neither_better_nor_worse(self):
+        for before, after in (((1,), (2, 2)), ((2, 2), (1,)), ((1,), (2,))):
+            self.assertEqual(self.verdict(before, after, "lower"), "one look")
 
     def test_a_ratio_to_nothing_is_none(self):
         _, out, _ = self.compared(a_report(a_result(0)), a_report(a_result(1)), "--json")

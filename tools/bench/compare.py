@@ -3,7 +3,8 @@
 """Two reports of `./run bench … --json`, before and after, result by result.
 
 A result is better or worse where its spread (from its 10th to its 90th percentile) and that of
-the other report do not meet; else it is the same. Ends with 0 if nothing is worse, with 1 if
+the other report do not meet; else it is the same. One that was looked at only once has no spread, and
+is neither. Ends with 0 if nothing is worse, with 1 if
 something is, with 2 if the reports cannot be compared.
 """
 import argparse
@@ -12,10 +13,12 @@ import sys
 
 import report
 
-SAME, BETTER, WORSE = "same", "better", "worse"
+SAME, BETTER, WORSE, ONE_LOOK = "same", "better", "worse", "one look"
 
 
 def verdict(before, after):
+    if min(before["n"], after["n"]) == 1:
+        return ONE_LOOK
     if before["p10"] <= after["p90"] and after["p10"] <= before["p90"]:
         return SAME
     grew = after["value"] > before["value"]
@@ -92,8 +95,9 @@ def main():
         print(json.dumps({"rows": rows, "only_before": gone, "only_after": new}, indent=1))
     else:
         print(table(rows))
-        count = [sum(r["verdict"] == v for r in rows) for v in (BETTER, WORSE, SAME)]
-        print("\n{} better, {} worse, {} the same within their spreads".format(*count))
+        count = [sum(r["verdict"] == v for r in rows) for v in (BETTER, WORSE, SAME, ONE_LOOK)]
+        print("\n{} better, {} worse, {} the same within their spreads, {} looked at once"
+              .format(*count))
     return 1 if any(r["verdict"] == WORSE for r in rows) else 0
 
 

@@ -93,14 +93,14 @@ int main(int argc, char **argv)
                                    "what it takes to open connections")
                         ->check(CLI::Range(1U, 3600U))
                         ->capture_default_str();
-    app.add_flag("--quick", options.quick, "Up to 100,000 connections, 9 s");
+    app.add_flag("--quick", options.quick, "Up to 100,000 connections, 6 s");
     app.add_option("--json", options.json_file, "Write the numbers to this file too");
     CLI11_PARSE(app, argc, argv);
     if (options.quick) {
         if (connections->empty())
             options.connections.pop_back();
         if (seconds->empty())
-            options.seconds = 9;
+            options.seconds = 6;
     }
 
     if (auto r = evnf::bench::run(options); !r) {
