@@ -114,11 +114,11 @@ Result<> add_program_cases(Cases &cases, const Traffic &traffic, const PeerOptio
 {
     if (auto r = cases.add_floor(traffic); !r)
         return r;
-    auto candidates = others(traffic);
-    for (auto &one : ours(traffic))
-        candidates.push_back(std::move(one));
-    if (!peer.object.empty())
+    std::vector<Candidate> candidates;
+    if (!peer.object.empty()) // first, as it may not be what was meant
         candidates.push_back({"peer", peer.program, [&] { return shared(load_peer(peer)); }});
+    for (const auto &some : {others(traffic), ours(traffic)})
+        candidates.insert(candidates.end(), some.begin(), some.end());
     for (const auto &one : candidates) {
         auto made = one.make();
         if (made && !*made) // not installed
