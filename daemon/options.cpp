@@ -5,6 +5,9 @@
 
 #include <algorithm>
 #include <cctype>
+#include <iostream>
+
+#include "cli/manual.hpp"
 
 namespace evnf
 {
@@ -26,7 +29,7 @@ std::string check_name(const std::string &name)
 std::optional<Options> parse_options(int argc, char **argv, int &exit_code)
 {
     Options o;
-    CLI::App app{"evnfd: loads, attaches and steers the VNFs of one configuration"};
+    CLI::App app{"evnfd: loads, attaches and steers the VNFs of one configuration", "evnfd"};
     app.set_version_flag("--version", EVNF_VERSION);
     auto *config = app.add_option("-c,--config", o.config, "The configuration, a TOML file");
     app.add_option("-n,--name", o.name, "The daemon's name, for its socket, state and pins")
@@ -42,10 +45,16 @@ std::optional<Options> parse_options(int argc, char **argv, int &exit_code)
                  "Take off the fast path that a daemon of this name left, and end")
         ->excludes(check)
         ->excludes(config);
+    bool manual = false;
+    app.add_flag("--manual", manual, "Print the page for man")->group(""); // for the build
     app.footer("Ended by SIGTERM or SIGINT, the fast path stays and carries on: start evnfd\n"
                "again to take it over, or end it with --detach. SIGHUP reads the file again.");
     try {
         app.parse(argc, argv);
+        if (manual) {
+            std::cout << cli::manual_page(app, app.get_name(), "8");
+            return std::nullopt;
+        }
         if (o.config.empty() && !o.detach)
             throw CLI::RequiredError("--config");
     } catch (const CLI::ParseError &e) {

@@ -16,7 +16,7 @@ void add_if_fits(std::vector<std::string> &out, const std::string &candidate,
 
 } // namespace
 
-std::string completion_script()
+std::string bash_completion()
 {
     return R"(# bash completion for evnf: source <(evnf completion bash)
 _evnf()
@@ -32,6 +32,28 @@ complete -o filenames -F _evnf evnf
 )";
 }
 
+std::string zsh_completion()
+{
+    // Both as a file of $fpath, which is run for the first completion, and sourced.
+    return R"(#compdef evnf
+_evnf()
+{
+    local -a found
+    found=("${(@f)$(evnf completion words -- "${(@)words[2,CURRENT]}" 2>/dev/null)}")
+    if [[ -n ${found[1]} ]]; then
+        compadd -a found
+    else
+        _files
+    fi
+}
+if [[ $funcstack[1] == _evnf ]]; then
+    _evnf "$@"
+else
+    compdef _evnf evnf
+fi
+)";
+}
+
 std::vector<std::string> complete(const CLI::App &app, const std::vector<std::string> &words)
 {
     const CLI::App *at = &app;
@@ -43,7 +65,8 @@ std::vector<std::string> complete(const CLI::App &app, const std::vector<std::st
             }
     const std::string typed = words.empty() ? "" : words.back();
     std::vector<std::string> out;
-    for (const auto *sub : at->get_subcommands([](const CLI::App *) { return true; }))
+    for (const auto *sub :
+         at->get_subcommands([](const CLI::App *one) { return !one->get_group().empty(); }))
         add_if_fits(out, sub->get_name(), typed);
     if (typed.starts_with("-"))
         for (const auto *app_with_options : {at, &app})

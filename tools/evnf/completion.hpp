@@ -8,8 +8,9 @@
 namespace evnf::cli
 {
 
-// The bash script that asks `evnf` itself what may come next.
-std::string completion_script();
+// Scripts for shells, which ask `evnf` itself what may come next.
+std::string bash_completion();
+std::string zsh_completion();
 
 // What may follow `words` (without the program's name; the last is being typed): read
 // from the tree of commands, so that it is never out of date.

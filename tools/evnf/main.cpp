@@ -7,6 +7,7 @@
 #include <iostream>
 #include <optional>
 
+#include "cli/manual.hpp"
 #include "client.hpp"
 #include "completion.hpp"
 #include "config/toml.hpp"
@@ -329,6 +330,17 @@ void add_chain_commands(CLI::App &app, Session &session)
     checks->callback([&session, file, path] { check(session, *file, *path); });
 }
 
+void print_manual(Session &session, const CLI::App &app, const std::string &page)
+{
+    if (page.empty())
+        for (const auto &name : manual_pages(app))
+            std::cout << name << "\n";
+    else if (const auto text = manual_page(app, page, "1"); !text.empty())
+        std::cout << text;
+    else
+        session.fail(bad_input("there is no page '" + page + "'"), "");
+}
+
 void add_commands(CLI::App &app, Session &session)
 {
     app.add_subcommand("status", "The daemon and what it is attached to")->callback([&] {
@@ -351,7 +363,9 @@ void add_commands(CLI::App &app, Session &session)
     auto *completion = app.add_subcommand("completion", "Completion for shells");
     completion->require_subcommand(1);
     completion->add_subcommand("bash", "Print the script: source <(evnf completion bash)")
-        ->callback([] { std::cout << completion_script(); });
+        ->callback([] { std::cout << bash_completion(); });
+    completion->add_subcommand("zsh", "Print the script: source <(evnf completion zsh)")
+        ->callback([] { std::cout << zsh_completion(); });
     auto *words = completion->add_subcommand("words", "What may follow the given words");
     words->group(""); // for the script, not for people
     auto typed = std::make_shared<std::vector<std::string>>();
@@ -360,6 +374,12 @@ void add_commands(CLI::App &app, Session &session)
         for (const auto &word : complete(app, *typed))
             std::cout << word << "\n";
     });
+
+    auto *manual = app.add_subcommand("manual", "A page for man; without a name, which there are");
+    manual->group(""); // for the build
+    auto page = std::make_shared<std::string>();
+    manual->add_option("PAGE", *page);
+    manual->callback([&session, &app, page] { print_manual(session, app, *page); });
 
     add_watch_commands(app,
                        {[&] { return session.as_json; },
