@@ -1,0 +1,222 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""check.py FOLDER: the packages in FOLDER on a new Debian 12 with systemd, as an operator uses them.
+
+    client ── cli0 [ the machine: evnfd@evnf ] srv0 ── server (nginx)
+"""
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+from machine import Machine, run  # noqa: E402  (found by the line above)
+
+FOLDER = Path(sys.argv[1]).resolve()
+PREFIX = f"evnfpkg{os.getpid()}"
+OLD = "0.0.1"
+SECONDS = 600  # of load, at most: it is ended when what it accompanies is done
+CAPABILITIES = {"cap_bpf", "cap_perfmon", "cap_net_admin", "cap_net_raw", "cap_sys_admin"}
+WORST_EXPOSURE = 2.6  # what docs/packages.md says of systemd-analyze security
+
+CONFIG = """\
+[[chain]]
+name = "in"
+path = "in(cli0) -> efw -> edpi -> elb -> out"
+
+[[chain]]
+name = "back"
+path = "in(srv0) -> elb -> edpi -> out"
+
+[efw]
+rules = ["tcp dport 80 accept"]
+
+[edpi]
+export = "file:/var/log/evnf/flows"
+
+[[elb.service]]
+address = "192.0.2.10"
+port = 80
+protocol = "tcp"
+health = { type = "http", path = "/" }
+backends = [ { address = "10.0.2.2" } ]
+"""
+
+NGINX = """\
+pid {dir}/nginx.pid; error_log {dir}/nginx.err; worker_processes 1;
+events {{ worker_connections 1024; }}
+http {{ access_log off; keepalive_requests 20; client_body_temp_path {dir}; proxy_temp_path {dir};
+  fastcgi_temp_path {dir}; uwsgi_temp_path {dir}; scgi_temp_path {dir};
+  server {{ listen 80; location / {{ return 200 "served\\n"; }} }} }}
+"""
+
+
+def the_package(name):
+    found = list(FOLDER.glob(f"{name}_*.deb"))
+    if len(found) != 1:
+        sys.exit(f"package-test: {FOLDER} has {len(found)} packages {name}: ./run package")
+    return found[0]
+
+
+def older(package, folder):
+    """The same package with a version before it: what it would have been upgraded from."""
+    tree = folder / "tree"
+    run("dpkg-deb", "-R", package, tree)
+    control = tree / "DEBIAN/control"
+    control.write_text(re.sub(r"(?m)^Version: .*$", f"Version: {OLD}", control.read_text()))
+    out = folder / "evnf_old.deb"
+    run("dpkg-deb", "--root-owner-group", "-Zgzip", "-b", tree, out)
+    shutil.rmtree(tree)
+    return out
+
+
+class Packages(unittest.TestCase):
+    maxDiff = None
+
+    def setUp(self):
+        self.temporary = Path(tempfile.mkdtemp(prefix=PREFIX))
+        self.addCleanup(shutil.rmtree, self.temporary)
+        self.machine = Machine(FOLDER)
+        self.addCleanup(self.machine.stop)
+        self.machine.start()
+        self.machine.run("sysctl", "-qw", "net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1",
+                         "net.ipv4.conf.all.rp_filter=0")
+        for host, port, net in (("client", "cli0", 1), ("server", "srv0", 2)):
+            self.connect(f"{PREFIX}-{host}", port, net)
+        self.machine.run("ip", "route", "add", "192.0.2.10", "dev", "srv0")
+        config = self.temporary / "nginx.conf"
+        config.write_text(NGINX.format(dir=self.temporary))
+        self.start("server", "nginx", "-c", config, "-g", "daemon off;")
+
+    def connect(self, netns, port, net):
+        run("ip", "netns", "add", netns)
+        self.addCleanup(run, "ip", "netns", "del", netns)
+        run("ip", "link", "add", "eth0", "netns", netns, "type", "veth", "peer", "name", port,
+            "netns", self.machine.pid)
+        there = ["nsenter", f"--net=/run/netns/{netns}"]
+        run(*there, "ip", "addr", "add", f"10.0.{net}.2/24", "dev", "eth0")
+        run(*there, "ip", "link", "set", "eth0", "up")
+        run(*there, "ethtool", "-K", "eth0", "gro", "on")
+        run(*there, "ip", "route", "add", "default", "via", f"10.0.{net}.1")
+        self.machine.run("ip", "addr", "add", f"10.0.{net}.1/24", "dev", port)
+        self.machine.run("ip", "link", "set", port, "up")
+        self.machine.run("sysctl", "-qw", f"net.ipv4.conf.{port}.rp_filter=0")
+
+    def start(self, host, *words):
+        process = subprocess.Popen(
+            ["nsenter", f"--net=/run/netns/{PREFIX}-{host}", *map(str, words)],
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        self.addCleanup(process.stdout.close)
+        self.addCleanup(process.wait)
+        self.addCleanup(process.terminate)
+        return process
+
+    def install(self, package):
+        shutil.copy(package, self.machine.root / "root")
+        self.machine.apt("install", "--no-install-recommends", f"/root/{package.name}")
+
+    def served(self):
+        return run("nsenter", f"--net=/run/netns/{PREFIX}-client", "curl", "-s", "-m", "3",
+                   "http://192.0.2.10/", check=False).stdout == "served\n"
+
+    def main_pid(self):
+        return self.machine.run("systemctl", "show", "-P", "MainPID", "evnfd@evnf").stdout.strip()
+
+    def say(self, text):
+        print(f"== {text}", file=sys.stderr, flush=True)
+
+    def test_from_install_to_purge(self):
+        machine = self.machine
+        self.say("install")
+        self.machine.apt("update")
+        self.install(older(the_package("evnf"), self.temporary))
+        self.assertEqual(machine.run("systemctl", "list-units", "--plain", "--no-legend",
+                                     "evnfd@*").stdout, "")
+        machine.run("getent", "group", "evnf")
+        self.say("start")
+        (machine.root / "etc/evnf/evnf.toml").write_text(CONFIG)
+        started = machine.run("systemctl", "enable", "--now", "evnfd@evnf", check=False)
+        self.assertEqual(started.returncode, 0, machine.run(
+            "journalctl", "-u", "evnfd@evnf", "--no-pager", check=False).stdout)
+        machine.run("evnf", "status")
+        machine.wait_for(self.served, "the service")
+        self.check_sandbox()
+        self.check_socket()
+        self.upgrade()
+        journal = machine.run("journalctl", "-u", "evnfd@evnf", "-p", "warning", "--no-pager", "-q").stdout
+        self.assertEqual(journal.splitlines(), [])
+        self.assertIn('"application"', (machine.root / "var/log/evnf/flows").read_text())
+        self.say("reload")
+        (machine.root / "etc/evnf/evnf.toml").write_text(CONFIG.replace("tcp dport 80", "tcp dport 81"))
+        machine.run("systemctl", "reload", "evnfd@evnf")
+        machine.wait_for(lambda: "tcp dport 81" in machine.run("evnf", "efw", "rule", "list").stdout,
+                         "the reloaded rule")
+        self.purge()
+
+    def check_sandbox(self):
+        self.say("sandbox")
+        status = Path(f"/proc/{self.machine.pid}/root/proc/{self.main_pid()}/status").read_text()
+        said = dict(re.findall(r"^(\w+):\s*(.*)$", status, re.MULTILINE))
+        names = run("capsh", f"--decode={said['CapEff']}").stdout.strip().split("=")[1].split(",")
+        self.assertEqual(set(names), CAPABILITIES)
+        self.assertEqual((said["CapBnd"], said["NoNewPrivs"], said["Seccomp"]),
+                         (said["CapEff"], "1", "2"))
+        out = self.machine.run("systemd-analyze", "security", "--no-pager", "evnfd@evnf").stdout
+        line = out.strip().splitlines()[-1]
+        self.say(line)
+        self.assertLessEqual(float(re.search(r"[0-9]+\.[0-9]", line)[0]), WORST_EXPOSURE)
+        self.machine.run("systemd-analyze", "verify", "--man=no", "evnfd@evnf.service")
+
+    def check_socket(self):
+        self.say("socket")
+        at = self.machine.run("stat", "-c", "%a %U %G", "/run/evnf/evnf.sock").stdout.strip()
+        self.assertEqual(at, "660 root evnf")
+        as_nobody = ["setpriv", "--reuid=nobody", "--regid=nogroup"]
+        self.machine.run(*as_nobody, "--groups=evnf", "evnf", "status")
+        refused = self.machine.run(*as_nobody, "--clear-groups", "evnf", "status", check=False)
+        self.assertEqual(refused.returncode, 1)
+        self.assertIn("member of the group evnf", refused.stderr)
+
+    def upgrade(self):
+        self.say("upgrade under load")
+        before = self.main_pid()
+        load = self.start("client", "wrk", "-t1", "-c20", f"-d{SECONDS}s", "http://192.0.2.10/")
+        self.install(the_package("evnf"))
+        self.machine.wait_for(lambda: self.main_pid() not in ("0", before), "another evnfd")
+        self.machine.run("evnf", "status")
+        self.assertIsNone(load.poll())
+        version = self.machine.run("dpkg-query", "-W", "-f", "${Version}", "evnf").stdout
+        self.assertNotEqual(version, OLD)
+        load.send_signal(signal.SIGINT)
+        out = load.communicate()[0]
+        requests = int(re.search(r"(\d+) requests in", out)[1])
+        self.say(f"{requests} requests")
+        self.assertGreater(requests, 0)
+        self.assertNotIn("Socket errors", out)
+        self.assertNotIn("Non-2xx", out)
+
+    def purge(self):
+        machine = self.machine
+        self.say("remove and purge")
+        self.assertIn("xdp", machine.run("ip", "link", "show", "cli0").stdout)
+        machine.apt("remove", "evnf")
+        self.assertNotIn("xdp", machine.run("ip", "link", "show", "cli0").stdout)
+        self.assertTrue((machine.root / "var/lib/evnf/evnf.json").exists())
+        machine.apt("purge", "evnf")
+        for package in machine.root.glob("root/*.deb"):
+            package.unlink()
+        left = machine.run("find", "/etc", "/lib/systemd", "/root", "/run", "/sys/fs/bpf", "/usr",
+                           "/var", "-name", "*evnf*", "-not", "-path", "/var/log/*", "-not", "-path",
+                           "/var/lib/systemd/*").stdout
+        self.assertEqual(left, "")
+        self.assertNotIn("evnf", machine.run("getent", "group").stdout)
+        self.assertNotIn("evnf", machine.run("systemctl", "list-unit-files", "--plain").stdout)
+
+
+if __name__ == "__main__":
+    unittest.main(argv=["package-test"], verbosity=1)
