@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""check.py FOLDER: the packages in FOLDER on a new Debian 12 with systemd, as an operator uses them.
+"""check.py FOLDER: the packages in FOLDER on a new Debian 12 with systemd, as an operator uses them;
+and the alerts that they bring.
 
     client ── cli0 [ the machine: evnfd@evnf ] srv0 ── server (nginx)
 """
@@ -15,9 +16,10 @@ import unittest
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from machine import Machine, run  # noqa: E402  (found by the line above)
+from machine import Machine, MachineError, make_base, run  # noqa: E402  (found by the line above)
 
 FOLDER = Path(sys.argv[1]).resolve()
+MONITORING = Path(__file__).resolve().parents[2] / "tools/monitoring"
 PREFIX = f"evnfpkg{os.getpid()}"
 OLD = "0.0.1"
 SECONDS = 600  # of load, at most: it is ended when what it accompanies is done
@@ -216,6 +218,41 @@ class Packages(unittest.TestCase):
         self.assertEqual(left, "")
         self.assertNotIn("evnf", machine.run("getent", "group").stdout)
         self.assertNotIn("evnf", machine.run("systemctl", "list-unit-files", "--plain").stdout)
+
+
+class Alerts(unittest.TestCase):
+    """promtool judges the alerts. It needs nothing else of Debian's prometheus, which stays away."""
+
+    @classmethod
+    def setUpClass(cls):
+        base = FOLDER / "base"
+        make_base(base)
+        cls.promtool = FOLDER / "prometheus/usr/bin/promtool"
+        if not cls.promtool.exists():
+            run("chroot", base, "sh", "-c", "apt-get -q update && cd /tmp && "
+                "apt-get -q -o APT::Sandbox::User=root download prometheus")
+            [package] = base.glob("tmp/prometheus_*.deb")
+            run("dpkg-deb", "-x", package, FOLDER / "prometheus")
+            package.unlink()
+
+    def test_rules_are_good(self):
+        run(self.promtool, "check", "rules", MONITORING / "evnf.rules.yml")
+
+    def test_each_alert_fires_when_it_should(self):
+        rules = (MONITORING / "evnf.rules.yml").read_text()
+        cases = (MONITORING / "evnf.rules.test.yml").read_text()
+        for alert in re.findall(r"alert: (\w+)", rules):
+            self.assertRegex(cases, f"alertname: {alert}\\n +eval_time: \\w+\\n +exp_alerts:")
+        run(self.promtool, "test", "rules", MONITORING / "evnf.rules.test.yml")
+
+    def test_bad_rules_are_refused(self):
+        with tempfile.TemporaryDirectory() as folder:
+            for name in ("evnf.rules.yml", "evnf.rules.test.yml"):
+                text = (MONITORING / name).read_text()
+                Path(folder, name).write_text(text.replace("expr: evnf_elb_backend_up == 0",
+                                                           "expr: evnf_elb_backend_up == 1"))
+            with self.assertRaises(MachineError):
+                run(self.promtool, "test", "rules", Path(folder, "evnf.rules.test.yml"))
 
 
 if __name__ == "__main__":
