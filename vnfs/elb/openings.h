@@ -76,6 +76,15 @@ static __always_inline __u32 opening_room(struct elb_opening_set *set)
     return way;
 }
 
+/* Whether a flow may be in its set, without the lock: most packets are of none that opens. */
+static __always_inline bool opening_may_be(const struct elb_opening_set *set, __u32 hash)
+{
+    for (__u32 way = 0; way < ELB_OPENING_WAYS; way++)
+        if (*(const volatile __u32 *)&set->tags[way] == opening_tag_of(hash))
+            return true;
+    return false;
+}
+
 /* Where a flow is, for opening_at(), or zero. */
 __noinline int opening_find(struct flow_key *key, __u32 hash)
 {
@@ -83,6 +92,8 @@ __noinline int opening_find(struct flow_key *key, __u32 hash)
     __u32 way;
 
     if (!key || !set)
+        return 0;
+    if (!opening_may_be(set, hash))
         return 0;
     bpf_spin_lock(&set->lock);
     way = opening_way(set, key, hash);
