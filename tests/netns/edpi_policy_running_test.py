@@ -61,7 +61,7 @@ class EdpiPolicyRunningTest(EdpiWebCase):
         before = self.reason("in", "efw", "next")
         astray = self.lab.evnf("edpi", "policy", "add", "web", "send", "--application", "HTTP",
                                "--to", "way2", check=False)
-        self.assertEqual(astray.returncode, 1)
+        self.assertEqual(astray.returncode, 2)
         self.assertIn("policy 'web' sends packets to way2, which no chain's path leads anywhere",
                       astray.stderr)
         self.assertEqual(self.policies(), {})
