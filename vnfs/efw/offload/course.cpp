@@ -2,6 +2,7 @@
 #include "vnfs/efw/offload/course.hpp"
 
 #include <algorithm>
+#include <cctype>
 
 namespace evnf::efw::offload
 {
@@ -52,9 +53,12 @@ bool tracks(const Step &step)
         what = &effect->what;
     else
         return std::holds_alternative<HasCtState>(step) || std::holds_alternative<NoTrack>(step);
-    const auto words = {"conn", "\"ct", "CT",   "helper",   "state", "ynproxy", "SYNPROXY",
+    const auto words = {"conn", "CONN", "\"ct", "helper",   "state", "ynproxy", "SYNPROXY",
                         "nat",  "NAT",  "MASQ", "REDIRECT", "xt",    "NETMAP",  "cluster"};
-    return std::any_of(words.begin(), words.end(),
+    const auto ct = what->find("CT"); // and not REJECT
+    return (ct != std::string::npos &&
+            (ct == 0 || !std::isalpha(static_cast<unsigned char>((*what)[ct - 1])))) ||
+           std::any_of(words.begin(), words.end(),
                        [&](const char *word) { return what->find(word) != std::string::npos; });
 }
 
