@@ -97,6 +97,26 @@ TEST_CASE_METHOD(Table, "a flood fills the table, and the oldest make room")
     CHECK(known * 100 > newest * 99);
 }
 
+TEST_CASE_METHOD(Table, "flows of the same set and tag are told apart")
+{
+    std::map<__u32, unsigned> hashes;
+    unsigned pairs = 0;
+    for (unsigned n = 0; n < 400'000; ++n) {
+        flow_key key{};
+        std::memcpy(&key, key_of(flow(n)).data(), sizeof key);
+        const auto [known, fresh] = hashes.emplace(opening_tag_of(flow_hash(&key)), n);
+        if (fresh)
+            continue;
+        ++pairs;
+        run(build(flow(known->second)));
+        run(build(flow(n)));
+        const auto all = entries(table());
+        CHECK(all.contains(key_of(flow(known->second))));
+        CHECK(all.contains(key_of(flow(n))));
+    }
+    CHECK(pairs > 5);
+}
+
 TEST_CASE_METHOD(Table, "who is found again is spared")
 {
     constexpr unsigned spared = 50;

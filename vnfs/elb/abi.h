@@ -267,7 +267,6 @@ ABI_VALUE(struct elb_backend_choices, 16);
 #define ELB_REASONS(X) \
     X(ELB_NEXT_BACKEND, VNF_REASON(VERDICT_NEXT, 0), "to_backend", "rewritten to a backend") \
     X(ELB_NEXT_CLIENT, VNF_REASON(VERDICT_NEXT, 1), "to_client", "rewritten back to the service's address") \
-    X(ELB_DROP_TABLE_FULL, VNF_REASON(VERDICT_DROP, 0), "table_full", "the connection table took no new entry") \
     X(ELB_DROP_WAY_BACK, VNF_REASON(VERDICT_DROP, 1), "way_back_taken", "another connection of this client has the same way back from every backend tried") \
     X(ELB_DROP_FRAGMENT, VNF_REASON(VERDICT_DROP, 2), "fragment", "a fragment that came before the first of its datagram, or without the whole header") \
     X(ELB_DROP_SOURCES, VNF_REASON(VERDICT_DROP, 3), "sources_taken", "living connections have all ports tried of the service's sources") \

@@ -60,17 +60,15 @@ static __always_inline __u32 next_try(__u32 hash)
 }
 
 /* Notes a connection that is opening, to this target; s->opening has what is particular to it. */
-static __always_inline bool opening_put(struct pkt *p, struct elb_scratch *s,
+static __always_inline void opening_put(struct pkt *p, struct elb_scratch *s,
                                         const struct elb_opening *known, const struct elb_target *t)
 {
     count_moved(known, t->backend);
     s->opening.addr = t->addr;
     s->opening.port = t->port;
     s->opening.rewrite = ELB_TO_BACKEND;
-    if (opening_enter(&p->flow, &s->opening, flow_hash(&p->flow), false))
-        return false;
+    opening_enter(&p->flow, &s->opening, flow_hash(&p->flow), false);
     count_placed(t->backend);
-    return true;
 }
 
 /* place() by a slot that is not of ELB_NAT; fills s->far too. */
@@ -96,8 +94,7 @@ __noinline __u32 place_far(__u32 service, struct elb_opening *known, struct elb_
     if (t->forward == ELB_SOURCE_NAT) {
         if (!way_find(service, hash))
             return ELB_DROP_SOURCES;
-        if (!way_put(p, s))
-            return ELB_DROP_TABLE_FULL;
+        way_put(p, s);
         s->far.addr = s->back.daddr;
         s->far.port = s->back.dport;
     } else {
@@ -107,7 +104,8 @@ __noinline __u32 place_far(__u32 service, struct elb_opening *known, struct elb_
         s->opening.answered = !has_handshake(p);
     }
     s->opening.far = s->far;
-    return opening_put(p, s, known, t) ? NEXT : ELB_DROP_TABLE_FULL;
+    opening_put(p, s, known, t);
+    return NEXT;
 }
 
 /* Places a new connection by the slots of index `service`: gives NEXT and fills `t`, or why
@@ -158,11 +156,12 @@ __noinline __u32 place(__u32 service, struct elb_opening *known, struct elb_targ
         __builtin_memset(&s->opening, 0, sizeof(s->opening));
         s->opening.backend = t->backend;
         s->opening.seen = elb_now();
-        if (shared && !way_put(p, s))
-            return ELB_DROP_TABLE_FULL;
+        if (shared)
+            way_put(p, s);
         if (known && opening_leads_to(known, t))
             return NEXT;
-        return opening_put(p, s, known, t) ? NEXT : ELB_DROP_TABLE_FULL;
+        opening_put(p, s, known, t);
+        return NEXT;
     }
     return reason;
 }

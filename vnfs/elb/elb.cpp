@@ -392,14 +392,6 @@ private:
 // Lines of what was found of late: of all CPUs together, and the least for each.
 constexpr std::size_t all_lines = 256 * 1024, least_lines = 16 * 1024;
 
-void set_openings(bpf::MapSet &maps, __u32 connections)
-{
-    const __u32 sets = opening_sets(connections);
-    maps.set_size("elb_openings", sets);
-    maps.set_constant("elb_opening_sets", sets);
-    maps.set_carry("elb_openings", carry_openings);
-}
-
 Result<> set_lines(bpf::MapSet &maps)
 {
     auto cpus = bpf::possible_cpus();

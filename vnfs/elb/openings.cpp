@@ -18,9 +18,12 @@ constexpr __u32 least = 16384;
 
 } // namespace
 
-__u32 opening_sets(__u32 connections)
+void set_openings(bpf::MapSet &maps, __u32 connections)
 {
-    return std::bit_floor(std::max(connections / 2, least) / ELB_OPENING_WAYS);
+    const __u32 sets = std::bit_floor(std::max(connections / 2, least) / ELB_OPENING_WAYS);
+    maps.set_size("elb_openings", sets);
+    maps.set_constant("elb_opening_sets", sets);
+    maps.set_carry("elb_openings", carry_openings);
 }
 
 Result<> enter_opening(OpeningSets to, const flow_key &key, const elb_opening &opening)

@@ -10,8 +10,8 @@ namespace evnf::elb
 
 using OpeningSets = bpf::Map<__u32, elb_opening_set>;
 
-// For as many established connections.
-__u32 opening_sets(__u32 connections);
+// Before the fast path is loaded: the table's size, for as many established connections.
+void set_openings(bpf::MapSet &maps, __u32 connections);
 
 // Enters what the table does not have and has room for. Not while packets do.
 Result<> enter_opening(OpeningSets to, const flow_key &key, const elb_opening &opening);

@@ -51,7 +51,7 @@ __noinline int way_of(void)
 }
 
 /* Notes that the way s->back, from the backend of s->opening, is this client's. */
-static __always_inline bool way_put(const struct pkt *p, struct elb_scratch *s)
+static __always_inline void way_put(const struct pkt *p, struct elb_scratch *s)
 {
     s->opening.addr = p->flow.daddr;
     s->opening.port = p->flow.dport;
@@ -60,7 +60,7 @@ static __always_inline bool way_put(const struct pkt *p, struct elb_scratch *s)
         s->opening.far.addr = p->flow.saddr;
         s->opening.far.port = p->flow.sport;
     }
-    return opening_enter(&s->back, &s->opening, flow_hash(&s->back), false) == 0;
+    opening_enter(&s->back, &s->opening, flow_hash(&s->back), false);
 }
 
 /* Whether an opening connection of this client has its way back yet: another may have got it,
@@ -85,7 +85,8 @@ __noinline int way_kept(struct elb_opening *o)
     s->opening.backend = o->backend;
     s->opening.forward = o->forward;
     s->opening.seen = o->seen;
-    return way_put(p, s);
+    way_put(p, s);
+    return 1;
 }
 
 /* One of the service's addresses, the same for all packets of a flow: a network on the way may
