@@ -232,10 +232,8 @@ Result<> Daemon::save_step(const json &patch, const std::string &what,
     }
     state_.change_by(patch, what, lines);
     auto r = journal_.add(journal_entry(state_, patch));
-    if (!r) {
-        state_.document.patch_inplace(*state_.history.back().undo);
-        state_.history.pop_back();
-    }
+    if (!r)
+        state_.take_back();
     return r;
 }
 

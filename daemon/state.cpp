@@ -25,16 +25,22 @@ std::string now()
     return {text, std::strftime(text, sizeof text, "%FT%TZ", &utc)};
 }
 
-json to_json(const std::vector<Change> &history)
+std::string to_json(const std::vector<Change> &history)
 {
-    json out = json::array();
-    for (const auto &c : history)
-        out.push_back({{"number", c.number},
-                       {"time", c.time},
-                       {"what", c.what},
-                       {"changes", c.lines},
-                       {"undo", *c.undo}});
-    return out;
+    std::string out = "[";
+    for (const auto &c : history) {
+        const json known{
+            {"number", c.number}, {"time", c.time}, {"what", c.what}, {"changes", c.lines}};
+        std::string entry = known.dump();
+        entry.back() = ','; // instead of the bracket
+        out += (out.size() > 1 ? ",\n" : "\n") + entry + "\"undo\":" + *c.undo + "}";
+    }
+    return out + "\n]";
+}
+
+std::shared_ptr<const std::string> as_text(const json &undo)
+{
+    return std::make_shared<const std::string>(undo.dump());
 }
 
 json operation(const char *op, const std::string &path, json value)
@@ -48,10 +54,9 @@ std::vector<Change> history_of(const json &j)
     std::vector<Change> out;
     json before;
     for (const auto &c : j) {
-        json undo =
+        const json undo =
             c.contains("undo") ? c["undo"] : json::array({operation("replace", "", before)});
-        out.push_back({c.at("number"), c.at("time"), c.at("what"), c.at("changes"),
-                       std::make_shared<const json>(std::move(undo))});
+        out.push_back({c.at("number"), c.at("time"), c.at("what"), c.at("changes"), as_text(undo)});
         if (!c.contains("undo"))
             before = c.at("document");
     }
@@ -94,23 +99,28 @@ void State::change_by(const json &patch, const std::string &what, std::vector<st
         undo.insert(undo.begin(), inverse(document, op));
         document.patch_inplace(json::array({op}));
     }
-    remember(what, std::move(lines), std::move(undo));
+    remember(what, std::move(lines), undo);
 }
 
-void State::remember(const std::string &what, std::vector<std::string> lines, json undo)
+void State::remember(const std::string &what, std::vector<std::string> lines, const json &undo)
 {
     const unsigned number = history.empty() ? 1 : history.back().number + 1;
-    history.push_back(
-        {number, now(), what, std::move(lines), std::make_shared<const json>(std::move(undo))});
+    history.push_back({number, now(), what, std::move(lines), as_text(undo)});
     if (history.size() > max_history)
         history.erase(history.begin());
+}
+
+void State::take_back()
+{
+    document.patch_inplace(json::parse(*history.back().undo));
+    history.pop_back();
 }
 
 json State::document_after(const Change &change) const
 {
     json out = document;
     for (auto c = history.rbegin(); c != history.rend() && c->number != change.number; ++c)
-        out.patch_inplace(*c->undo);
+        out.patch_inplace(json::parse(*c->undo));
     return out;
 }
 
@@ -152,12 +162,13 @@ Result<std::optional<State>> read_state(const std::string &path)
 
 Result<std::size_t> write_state(const std::string &path, const State &state)
 {
-    const json j{{"version", version},
-                 {"document", state.document},
-                 {"slots", state.slots},
-                 {"incorporated", state.incorporated},
-                 {"history", to_json(state.history)}};
-    const std::string text = j.dump(1) + "\n";
+    const json known{{"version", version},
+                     {"document", state.document},
+                     {"slots", state.slots},
+                     {"incorporated", state.incorporated}};
+    std::string text = known.dump(1);
+    text.erase(text.rfind('\n'));
+    text += ",\n \"history\": " + to_json(state.history) + "\n}\n";
     if (auto r = replace_file(path, text); !r)
         return r.error();
     return text.size();

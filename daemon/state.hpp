@@ -18,8 +18,9 @@ struct Change {
     std::string time;               // RFC 3339, UTC
     std::string what;               // who or what made it: "apply", "efw: POST /rules"
     std::vector<std::string> lines; // as diff_documents() gives them
-    // What makes the document after it the one before (RFC 6902).
-    std::shared_ptr<const json> undo;
+    // What makes the document after it the one before (RFC 6902). As text, for it may be a whole
+    // document of many rules, is written with each change, and is hardly ever read.
+    std::shared_ptr<const std::string> undo;
 };
 
 // What a daemon keeps in STATE_DIR/NAME.json, so that the next one goes on with it. Changes
@@ -41,13 +42,15 @@ struct State {
     void change(json next, const std::string &what, std::vector<std::string> lines);
     // The same by a patch of the document.
     void change_by(const json &patch, const std::string &what, std::vector<std::string> lines);
+    // Undoes the last change, as if it had never been.
+    void take_back();
     // The change of that number, null if it is not kept.
     [[nodiscard]] const Change *find_change(std::uint64_t number) const;
     // The document after a change that is kept.
     [[nodiscard]] json document_after(const Change &change) const;
 
 private:
-    void remember(const std::string &what, std::vector<std::string> lines, json undo);
+    void remember(const std::string &what, std::vector<std::string> lines, const json &undo);
 };
 
 // Without a value: there is none yet.
