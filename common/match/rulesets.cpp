@@ -59,8 +59,11 @@ Result<> Rulesets::compile_all(const std::vector<EntryRef> &rules, const Names &
         return tables.error();
     Base base(rules, names, *tables);
     base_.reset(); // whatever comes of it
-    if (auto r = store_.put(*std::move(tables)); !r)
-        return r;
+    if (auto r = store_.put(*std::move(tables)); !r) {
+        Error error = r.error();
+        error.what += ": write fewer of them, or give the section more memory";
+        return error;
+    }
     base.layout.first = store_.ruleset();
     base_ = std::move(base);
     added_ = removed_ = 0;

@@ -69,6 +69,17 @@ class ErrorsTest(LabCase):
         self.assertIn("there is no rule with the id 99", self.refused(1, "efw", "rule", "del", "99"))
         self.assertIn("already", self.refused(1, "efw", "rule", "add", "tcp dport 80 accept"))
 
+    def test_too_many_rules(self):
+        before = self.lab.evnf_json("efw", "rule", "list")
+        rules = "".join(f'  "ip saddr 10.{n >> 8}.{n & 255}.0/24 tcp dport {n + 1} drop",\n'
+                        for n in range(12000))
+        path = self.file(f"{CONFIG}[efw]\nmemory = 1\nrules = [\n{rules}]\n")
+        self.assertRegex(
+            self.refused(2, "apply", path),
+            r"the rules need \d+ bytes of tables, and there is room for 1048\d\d\d: "
+            "write fewer of them, or give the section more memory")
+        self.assertEqual(self.lab.evnf_json("efw", "rule", "list"), before)
+
     def test_wrong_backend(self):
         self.assertIn("there is no service tcp 192.0.2.99:80",
                       self.refused(1, "elb", "backend", "add", "tcp", "192.0.2.99:80", "10.0.0.1:80"))

@@ -41,6 +41,7 @@ path = "in(srv1) -> out"
 
 [efw]
 default = "drop"
+memory = 64  # MiB, for 65,000 rules
 """
 
 
