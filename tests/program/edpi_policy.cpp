@@ -316,6 +316,30 @@ TEST_CASE("by its bytes a flow becomes an elephant at once, by its rate at a swe
     CHECK(edpi.left(stage_at, NEXT) == 1);
 }
 
+TEST_CASE("a flow whose copies were lost is given up, and no longer goes the slow way")
+{
+    Judged edpi(json{{"mode", "stack"}, {"tcp_packets", 3}});
+    auto flows = edpi.flows_with([](const json &) { return true; });
+    flows->set(edpi.rules_of(json::array(), "always"));
+    const Bytes packet = build({});
+    const auto slot = edpi.slot_of(edpi.run(packet).seen); // nobody reads the copies
+    const auto now = edpi::now_ns();
+    constexpr std::uint64_t second = 1'000'000'000;
+    for (unsigned i = 0; i < 3; ++i) { // it is under inspection as long as copies are made
+        edpi.run(packet);
+        flows->sweep(now + i * second);
+        REQUIRE(flows->table().state(slot) == EDPI_OPEN);
+    }
+    flows->sweep(now + 3 * second); // without a packet meanwhile: the next may be copied
+    CHECK(flows->table().state(slot) == EDPI_OPEN);
+    edpi.run(packet);
+    CHECK(edpi.left(stage_at, NEXT) == 0);
+    flows->sweep(now + 4 * second);
+    CHECK(flows->table().state(slot) == EDPI_GIVEN_UP);
+    edpi.run(packet);
+    CHECK(edpi.left(stage_at, NEXT) == 1);
+}
+
 TEST_CASE("a packet that waits is dropped by the name in it, and those after it at once")
 {
     Judged edpi(json{{"mode", "xsk"}});

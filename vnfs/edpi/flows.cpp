@@ -33,7 +33,8 @@ Flows::Flows(Table table, Inspectors inspectors, Sink sink)
       sink_(std::move(sink)),
       details_(table_.size()),
       told_(table_.size()),
-      weighed_(table_.size())
+      weighed_(table_.size()),
+      copied_(table_.size())
 {
     for (std::size_t i = 0; i < shares_.size(); ++i)
         shares_[i].inspector = std::move(inspectors[i]);
@@ -184,6 +185,25 @@ void Flows::weigh(std::uint32_t slot, std::uint64_t passed_ns)
     table_.set_standing(slot, {table_.standing(slot).policy, true});
 }
 
+// Whether a flow has had all its copies, and of these so many are lost that the library still
+// waits for one.
+bool Flows::waits_in_vain(std::uint32_t slot)
+{
+    const edpi_flow flow = table_.flow(slot);
+    const bool no_more = flow.copied == std::exchange(copied_[slot], flow.copied) &&
+                         flow.bytes[0] + flow.bytes[1] != weighed_[slot];
+    return no_more && flow.state == EDPI_OPEN && (flow.seen & EDPI_SEEN_COPY_LOST);
+}
+
+void Flows::give_up(std::uint32_t slot)
+{
+    conclude(slot);
+    Share &share = share_of(table_.key(slot));
+    const std::lock_guard lock(share.mutex);
+    table_.close_inspection(slot); // of which no copy at all has come
+    judge(share, slot);
+}
+
 void Flows::decide(Share &share, std::vector<Inspector::Decided> decided)
 {
     for (auto &d : decided) {
@@ -249,6 +269,8 @@ void Flows::sweep(std::uint64_t now)
         case EDPI_OPEN:
         case EDPI_CLASSIFIED:
         case EDPI_GIVEN_UP: {
+            if (waits_in_vain(slot))
+                give_up(slot);
             weigh(slot, passed);
             const std::lock_guard lock(mutex_);
             if (const char *why = due(slot, now))
@@ -302,6 +324,7 @@ void Flows::end(std::vector<Ending> ending)
         details_[e.slot].reset();
         told_[e.slot] = 0;
         weighed_[e.slot] = 0;
+        copied_[e.slot] = 0;
         table_.release(e.slot);
     }
 }

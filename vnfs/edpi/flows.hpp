@@ -93,6 +93,8 @@ private:
     [[nodiscard]] std::shared_ptr<const Rules> rules() const;
     [[nodiscard]] Identity identity(const Share &share, std::uint32_t slot) const;
     void weigh(std::uint32_t slot, std::uint64_t passed_ns);
+    [[nodiscard]] bool waits_in_vain(std::uint32_t slot);
+    void give_up(std::uint32_t slot);
     void conclude(std::uint32_t slot);
     [[nodiscard]] const char *due(std::uint32_t slot, std::uint64_t now_ns) const;
     // Of one that was being ended already.
@@ -118,6 +120,7 @@ private:
 
     // Of the thread that sweeps.
     std::vector<std::uint64_t> weighed_; // by slot: its bytes at the last sweep
+    std::vector<std::uint32_t> copied_;  // by slot: its copies then
     std::uint64_t swept_ = 0;            // when that was
 };
 
