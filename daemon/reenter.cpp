@@ -30,8 +30,8 @@ Result<std::unique_ptr<Reenter>> Reenter::load(bpf::MapSet &maps)
 // driver had received it (Documentation/bpf/bpf_prog_run.rst). The place is metadata.
 Result<> Reenter::send(unsigned place, unsigned ifindex, std::span<const std::uint8_t> frame) const
 {
-    std::array<std::uint8_t, sizeof(place_meta) + COPY_MAX_BYTES> bytes;
-    if (frame.size() > COPY_MAX_BYTES)
+    std::array<std::uint8_t, sizeof(place_meta) + COPY_HELD_BYTES> bytes;
+    if (frame.size() > COPY_HELD_BYTES) // never: it would not have been held back
         return sys_error("put a packet back", EMSGSIZE);
     const place_meta meta{PLACE_META_MAGIC, static_cast<__u16>(place), 0};
     std::memcpy(bytes.data(), &meta, sizeof meta);

@@ -126,5 +126,6 @@ static __always_inline bool copy_held(struct frame_ctx *ctx, const struct pkt *p
 
     if (!alive || clock_ns() - *alive > COPY_ALIVE_NS)
         return false;
-    return p->len <= COPY_MAX_BYTES && copy_send(ctx, COPY_MAX_BYTES, chain_place_tag | p->slot, 0);
+    return p->len <= COPY_HELD_BYTES &&
+           copy_send(ctx, COPY_HELD_BYTES, chain_place_tag | p->slot, 0);
 }

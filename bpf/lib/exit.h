@@ -27,7 +27,7 @@ struct {
 #include "lib/copy.h"
 #include "lib/csum.h"
 
-/* Nobody is at the exit: on, or the end. */
+/* Nobody is at the exit, or none who could take this packet: on, or the end. */
 static __always_inline int exit_down(struct frame_ctx *ctx, struct pkt *p,
                                      const struct slot_exit *e)
 {
@@ -123,6 +123,8 @@ static __always_inline int exit_xsk(struct xdp_md *ctx, struct pkt *p, const str
 {
     __u32 key = p->port * EXIT_QUEUES + ctx->rx_queue_index;
 
+    if (p->len > COPY_HELD_BYTES)
+        return exit_down(ctx, p, e);
     if (p->port < EXIT_PORTS && ctx->rx_queue_index < EXIT_QUEUES &&
         bpf_map_lookup_elem(&exit_xsks, &key)) {
         if (xsk_write(ctx, p))

@@ -374,6 +374,21 @@ print(n)
         self.assertEqual(self.reason("c", "b", "exit_down"), 2)
         self.assertEqual(self.deliver(["ns"] * 2, idle=0.5), {0: 1, 1: 1})
 
+    def test_frames_too_long_to_be_held(self):
+        for host in (self.lab.client, self.lab.vnf, self.lab.servers[0]):
+            for link in ("eth0", "cli0", "srv1"):
+                host.run("ip", "link", "set", link, "mtu", "3490", check=False)
+        self.begin('[[chain]]\nname = "c"\npath = "in(cli0) -> a -> b -> out"\n'
+                   '[a]\nvnf = "probe"\nindex = 0\nexit = "xsk"\nexit_down = "next"\n'
+                   '[b]\nvnf = "probe"\nindex = 1\n')
+        headers, most = 14 + 20 + 8 + 4, 3300
+        frames = [1514, most - 1, most, most + 1, 3400, 3420, 3450, 3504]
+        self.assertEqual(self.deliver([("s" + "n" * POSITIONS).ljust(size - headers, "n")
+                                       for size in frames], idle=0.5),
+                         {i: 1 for i in range(len(frames))})
+        self.assertEqual(self.reason("c", "a", "exit_down"),
+                         sum(size > most for size in frames))
+
     def test_workers_come_and_go(self):
         # A worker that takes 2 ms for each copy cannot follow 3,000 a second.
         self.begin('[[chain]]\nname = "c"\npath = "in(cli0) -> a -> out"\n'
