@@ -43,7 +43,9 @@ void detach(unsigned ifindex, Hook hook, unsigned handle)
 {
     const bpf_tc_hook h = hook_of(ifindex, hook);
     LIBBPF_OPTS(bpf_tc_opts, opts, .handle = handle, .priority = priority);
+    const auto print = libbpf_set_print(nullptr); // it may not be there, which is no fault
     bpf_tc_detach(&h, &opts);
+    libbpf_set_print(print);
 }
 
 } // namespace evnf::tc
