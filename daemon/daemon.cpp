@@ -115,7 +115,7 @@ Result<> Daemon::start(const json &file)
     if (edited && *kept) {
         log_info(options_.config + " was edited since it was last applied: applying it");
         for (const auto &line : diff_documents(state_.document, *document))
-            log_info("  " + line);
+            log_info("  " + line, {{"change", line}});
     }
     if (auto r = put_in_force(*document, FastPlane::Missing::refuse); !r)
         return r;
@@ -164,7 +164,7 @@ Result<> Daemon::put_in_force(const json &document, FastPlane::Missing missing)
             for (const auto &[name, link] : known_links_)
                 ports.emplace(link.ifindex, link);
             if (auto back = nexthops_->serve(current->maps(), std::move(ports)); !back)
-                log_error("keep next hops: " + back.error().message());
+                log_error("keep next hops", back.error());
         }
         return r;
     }
@@ -282,11 +282,11 @@ Daemon::Changes Daemon::change_to(const json &wanted, const std::string &what, b
     if (!done) {
         if (plane_->number() != before) // it came into force, but not all else went well
             if (auto back = put_in_force(state_.document, FastPlane::Missing::skip); !back)
-                log_error("go back to the state before: " + back.error().message());
+                log_error("go back to the state before", back.error());
         return done.error();
     }
     for (const auto &line : changes)
-        log_info(what + ": " + line);
+        log_info(what + ": " + line, {{"change", line}});
     return changes;
 }
 
@@ -370,7 +370,7 @@ void Daemon::expire()
                 return Result<Edit>(Edit{*expires(section, now), nullptr});
             }};
         if (auto r = edit(*type, name, route, {}, "expiry in " + name); !r)
-            log_error("remove what has expired in " + name + ": " + r.error().message());
+            log_error("remove what has expired in " + name, r.error(), {{"instance", name}});
     }
 }
 
@@ -402,7 +402,7 @@ Result<std::optional<json>> Daemon::take_step(const VnfType &type, const std::st
     if (auto r = save_step(patch, name + ": " + verb, step->lines); !r) {
         steppers_.clear();
         if (auto back = fast_path ? fast_path->apply(own_keys(section)) : Result<>(Unit{}); !back)
-            log_error("go back to the rules before: " + back.error().message());
+            log_error("go back to the rules before", back.error());
         return r.error();
     }
     return std::optional<json>(std::move(step->reply));
@@ -450,7 +450,7 @@ Result<json> Daemon::edit(const VnfType &type, const std::string &instance, cons
         return r.error();
     if (auto r = save(document, *name + ": " + verb, {}); !r) {
         if (auto back = bring(state_.document, section); !back)
-            log_error("go back to the rules before: " + back.error().message());
+            log_error("go back to the rules before", back.error());
         return r.error();
     }
     return edited->reply;
@@ -468,19 +468,20 @@ void Daemon::links_changed()
         return;
     }
     if (auto r = cover(*links); !r)
-        log_error("way back from the slow path: " + r.error().message());
+        log_error("way back from the slow path", r.error());
     const auto used = links_used(state_.document, *links);
     bool changed = false;
     for (const auto &[name, link] : used) {
         const auto known = known_links_.find(name);
         if (known != known_links_.end() && same_link(known->second, link))
             continue;
-        log_info(name + " is new or has changed: attaching to it");
+        log_info(name + " is new or has changed: attaching to it", {{"interface", name}});
         changed = true;
     }
     for (const auto &[name, link] : known_links_)
         if (!used.contains(name)) {
-            log_warning(name + " is gone; its chain is attached again when it comes back");
+            log_warning(name + " is gone; its chain is attached again when it comes back",
+                        {{"interface", name}});
             changed = true;
         }
     if (!changed)

@@ -84,7 +84,7 @@ public:
     {
         for (auto step = steps_.rbegin(); step != steps_.rend(); ++step)
             if (auto r = (*step)(); !r)
-                log_error("roll back: " + r.error().message());
+                log_error("roll back", r.error());
     }
 
 private:
@@ -117,7 +117,7 @@ Result<> FastPlane::install(const json &document, const json &running, Rtnl &rtn
         return r;
     }
     if (auto r = (*next)->commit(); !r)
-        log_error("state is not kept beyond this evnfd: " + r.error().message());
+        log_error("state is not kept beyond this evnfd", r.error());
     unguard(**next);
     detach_unused(**next);
     // A packet half-way through the old chain must still find the old prog array filled.
@@ -174,13 +174,14 @@ void FastPlane::open_xsks(const Generation &next)
                 });
             if (!opened) {
                 log_warning(opened.error().message() +
-                            ": its packets go to user space by ring buffer, which is slower");
+                                ": its packets go to user space by ring buffer, which is slower",
+                            {{"interface", interface}});
                 continue;
             }
             xsk_ports_[ifindex] = *std::move(opened);
         }
         if (auto r = xsk_ports_.at(ifindex)->enter(next.maps(), port); !r)
-            log_warning(interface + ": " + r.error().message());
+            log_warning(interface, r.error(), {{"interface", interface}});
     }
 }
 
@@ -200,7 +201,7 @@ void FastPlane::scale_workers()
         g->tick();
         if (g->workers())
             if (auto r = g->workers()->beat(); !r)
-                log_error("workers: " + r.error().message());
+                log_error("workers", r.error());
     }
     if (!current_ || !current_->workers())
         return;
@@ -227,7 +228,7 @@ void FastPlane::retire_old()
         // First the newer filter knows that it is the last for such a packet.
         if (auto there = bpf::Map<__u32, __u32>::bind(current_->maps(), "place_generations"))
             if (auto r = there->put(old % PLACE_GENERATIONS, 0); !r)
-                log_error("end a generation: " + r.error().message());
+                log_error("end a generation", r.error());
         if (tag != in_force)
             for (const auto &[name, ifindex] : interfaces())
                 tc::detach(ifindex, tc::Hook::egress, resume_handle(tag));
@@ -448,9 +449,11 @@ void FastPlane::detach_unused(const Generation &generation)
             continue;
         attachments_.erase(interface);
         if (::unlink(pins_.link(interface).c_str()))
-            log_error("detach from " + interface + ": " + sys_error("remove its pin").message());
+            log_error("detach from " + interface, sys_error("remove its pin"),
+                      {{"interface", interface}});
         else
-            log_info("detached from " + interface + ", which no chain uses any more");
+            log_info("detached from " + interface + ", which no chain uses any more",
+                     {{"interface", interface}});
         if (const auto link = plan.links.find(interface); link != plan.links.end())
             tc::detach(link->second.ifindex, tc::Hook::ingress, take_handle());
     }

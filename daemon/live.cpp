@@ -59,7 +59,7 @@ void Daemon::keep_live()
     for (const auto &i : plane_->current()->plan().instances)
         if (auto *fast_path = plane_->current()->fast_path(i.name))
             if (auto r = fast_path->keep(live_folder(i.name)); !r)
-                log_error("keep what " + i.name + " has: " + r.error().message());
+                log_error("keep what " + i.name + " has", r.error(), {{"instance", i.name}});
     const auto now = std::chrono::steady_clock::now();
     keep_at_ =
         now + std::max<std::chrono::steady_clock::duration>(keep_every, keep_share * (now - began));

@@ -79,7 +79,7 @@ int detach(const Options &o)
     if (!freed)
         return fail(freed.error());
     for (const auto &interface : *freed)
-        log_info("detached from " + interface);
+        log_info("detached from " + interface, {{"interface", interface}});
     if (freed->empty())
         log_info("nothing was attached by '" + o.name + "'");
     return ok;
@@ -90,7 +90,7 @@ void reload(const Options &o, Daemon &daemon)
 {
     auto file = config::read_toml_file(o.config);
     if (!file) {
-        log_error("not reloaded: " + file.error().message());
+        log_error("not reloaded", file.error());
         return;
     }
     if (auto changes = daemon.apply(file->value, false); !changes)
@@ -151,6 +151,7 @@ int run(int argc, char **argv)
     const auto options = parse_options(argc, argv, exit_code);
     if (!options)
         return exit_code;
+    set_log(options->log);
     if (options->detach) {
         if (auto r = check_privilege(); !r)
             return fail(r.error());

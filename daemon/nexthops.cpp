@@ -174,7 +174,8 @@ void NextHops::resolve(const Address &destination)
     auto neighbour = rtnl_.neighbour(answer.hop->ifindex, answer.hop->address);
     if (!neighbour || !neighbour->valid) {
         if (auto r = rtnl_.probe(answer.hop->ifindex, answer.hop->address); !r)
-            log_warning("resolve " + answer.hop->address.text() + ": " + r.error().message());
+            log_warning("resolve " + answer.hop->address.text(), r.error(),
+                        {{"destination", answer.hop->address.text()}});
         answer.value.state = NEXTHOP_PENDING;
         keep(destination, answer); // neighbour_changed() completes it
         return;
@@ -192,7 +193,8 @@ void NextHops::keep(const Address &destination, Answer answer)
 {
     if (table_) {
         if (auto r = table_->put(destination.raw(), answer.value); !r) {
-            log_warning("next hop of " + destination.text() + ": " + r.error().message());
+            log_warning("next hop of " + destination.text(), r.error(),
+                        {{"destination", destination.text()}});
             return;
         }
         tell_of_change();
@@ -206,7 +208,7 @@ void NextHops::keep(const Address &destination, Answer answer)
 void NextHops::tell_of_change()
 {
     if (auto r = changes_->put(0, ++change_); !r)
-        log_warning("tell the fast path of changed next hops: " + r.error().message());
+        log_warning("tell the fast path of changed next hops", r.error());
 }
 
 void NextHops::forget(const Address &destination)

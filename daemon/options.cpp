@@ -7,6 +7,7 @@
 #include <cctype>
 #include <iostream>
 
+#include "cli/log_options.hpp"
 #include "cli/manual.hpp"
 
 namespace evnf
@@ -45,6 +46,7 @@ std::optional<Options> parse_options(int argc, char **argv, int &exit_code)
                  "Take off the fast path that a daemon of this name left, and end")
         ->excludes(check)
         ->excludes(config);
+    cli::add_log_options(app, o.log);
     bool manual = false;
     app.add_flag("--manual", manual, "Print the page for man")->group(""); // for the build
     app.footer("Ended by SIGTERM or SIGINT, the fast path stays and carries on: start evnfd\n"
@@ -61,6 +63,7 @@ std::optional<Options> parse_options(int argc, char **argv, int &exit_code)
         exit_code = app.exit(e) == 0 ? 0 : 2;
         return std::nullopt;
     }
+    o.log.daemon = o.name;
     return o;
 }
 

@@ -4,6 +4,8 @@
 #include <optional>
 #include <string>
 
+#include "base/log.hpp"
+
 namespace evnf
 {
 
@@ -16,6 +18,7 @@ struct Options {
     std::string pin_dir = "/sys/fs/bpf/evnf"; // programs, links and maps
     bool check = false;                       // only check the file
     bool detach = false;                      // take the fast path off
+    LogSettings log = {};
 
     [[nodiscard]] std::string socket_path() const { return run_dir + "/" + name + ".sock"; }
     [[nodiscard]] std::string lock_path() const { return run_dir + "/" + name + ".lock"; }

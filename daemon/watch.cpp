@@ -28,7 +28,7 @@ void Daemon::end_watching()
     watching_ = false;
     plane_->set_observe(false);
     if (auto r = put_in_force(state_.document, FastPlane::Missing::skip); !r)
-        log_error("end watching: " + r.error().message());
+        log_error("end watching", r.error());
 }
 
 Result<std::unique_ptr<Trace>> Daemon::begin_trace(const TraceRequest &request)

@@ -118,7 +118,7 @@ private:
             ::epoll_wait(epoll_.get(), &e, 1, -1);
             std::uint64_t count = 0;
             if (::read(wake_.get(), &count, sizeof count) < 0 && errno != EAGAIN)
-                log_error("worker: " + sys_error("read").message());
+                log_error("worker", sys_error("read"));
             {
                 const std::lock_guard lock(mutex_);
                 ending = ending_;
@@ -239,7 +239,7 @@ void Workers::remove()
     const auto worker = workers_.back();
     workers_.pop_back();
     if (auto r = spread(); !r)
-        log_error("spread flows: " + r.error().message());
+        log_error("spread flows", r.error());
     const auto index = static_cast<__u32>(workers_.size());
     if (auto rings = maps_.fd("copy_rings"))
         bpf_map_delete_elem(*rings, &index); // returns when no program uses it
@@ -322,7 +322,7 @@ void Workers::scale(std::uint64_t lost)
     if (losing_ >= losing_looks && workers_.size() < most) {
         scaled_ = now;
         if (auto r = add(); !r)
-            log_error("add a worker: " + r.error().message());
+            log_error("add a worker", r.error());
         else
             log_info("packets for user space are lost for long: there are now " +
                      std::to_string(workers_.size()) + " workers");

@@ -163,7 +163,7 @@ XskPort::~XskPort()
 {
     const std::uint64_t one = 1;
     if (::write(end_.get(), &one, sizeof one) != sizeof one)
-        log_error("end AF_XDP: " + sys_error("write").message());
+        log_error("end AF_XDP", sys_error("write"));
     if (thread_.joinable())
         thread_.join();
 }

@@ -149,6 +149,7 @@ class Packages(unittest.TestCase):
         machine.wait_for(self.served, "the service")
         self.check_sandbox()
         self.check_socket()
+        self.check_journal()
         self.upgrade()
         journal = machine.run("journalctl", "-u", "evnfd@evnf", "-p", "warning", "--no-pager", "-q").stdout
         self.assertEqual(journal.splitlines(), [])
@@ -183,6 +184,12 @@ class Packages(unittest.TestCase):
         refused = self.machine.run(*as_nobody, "--clear-groups", "evnf", "status", check=False)
         self.assertEqual(refused.returncode, 1)
         self.assertIn("member of the group evnf", refused.stderr)
+
+    def check_journal(self):
+        self.say("journal")
+        found = self.machine.run("journalctl", "-u", "evnfd@evnf", "-o", "cat", "--no-pager", "-q",
+                                 "EVNF_BACKEND=10.0.2.2:80", "EVNF_STATE=up").stdout
+        self.assertIn("10.0.2.2:80 is up", found)
 
     def upgrade(self):
         self.say("upgrade under load")

@@ -141,7 +141,7 @@ bool Exporter::ready()
 void Exporter::complain(const std::string &what)
 {
     if (!std::exchange(complained_, true))
-        log_error("edpi: " + what + ": records wait in the flow table");
+        log_error("edpi: " + what + ": records wait in the flow table", {{"vnf", "edpi"}});
 }
 
 // Who listens now has had nothing of it.
@@ -211,7 +211,8 @@ bool Exporter::write_file(const std::string &line) const
     if (n == static_cast<ssize_t>(line.size()))
         return true;
     if (n > 0 && ::ftruncate(fd_.get(), end))
-        log_error("edpi: " + to_.path + " has an unfinished line");
+        log_error("edpi: " + to_.path + " has an unfinished line",
+                  {{"vnf", "edpi"}, {"file", to_.path}});
     return false;
 }
 

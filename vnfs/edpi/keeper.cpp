@@ -130,7 +130,7 @@ void Keeper::put_in_force(Prepared prepared)
     if (prepared.before != section_) { // two changes in a moment
         auto again = prepare(prepared.section);
         if (!again)
-            return log_error("edpi: " + again.error().message());
+            return log_error("edpi", again.error(), {{"vnf", "edpi"}});
         prepared = *std::move(again);
     }
     if (!prepared.inspectors.empty())
@@ -149,7 +149,7 @@ void Keeper::judge_by(const json &section)
 {
     auto rules = Rules::make(policies_, section);
     if (!rules)
-        return log_error("edpi: " + rules.error().message());
+        return log_error("edpi", rules.error(), {{"vnf", "edpi"}});
     const auto numbers = rules->numbers();
     flows_->set(std::make_shared<const Rules>(*std::move(rules)));
     bpf::wait_for_packets_in_flight();

@@ -243,7 +243,7 @@ public:
         log_.tell_left_out();
         const std::scoped_lock lock(mutex_);
         if (auto r = rulesets_.tidy(standing_.rules()); !r)
-            log_error("compile the rules anew: " + r.error().message());
+            log_error("compile the rules anew", r.error(), {{"vnf", "efw"}});
     }
     [[nodiscard]] std::shared_ptr<Feed> feed() override { return log_.feed(); }
 

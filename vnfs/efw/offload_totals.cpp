@@ -109,7 +109,7 @@ Result<> OffloadTotals::keep(bool ends)
 OffloadTotals::~OffloadTotals()
 {
     if (auto r = keep(true); !r)
-        log_error("keep what offloaded rules have counted: " + r.error().message());
+        log_error("keep what offloaded rules have counted", r.error(), {{"vnf", "efw"}});
 }
 
 } // namespace evnf::efw

@@ -31,6 +31,14 @@ std::string interface_name(unsigned ifindex)
     return ::if_indextoname(ifindex, name) ? name : "?";
 }
 
+LogFields fields_of(const json &record)
+{
+    LogFields out{{"vnf", "efw"}};
+    for (const auto &[name, value] : record.items())
+        out.emplace_back(name, value.is_string() ? value.get<std::string>() : value.dump());
+    return out;
+}
+
 } // namespace
 
 bool LineBudget::take(Clock::time_point now)
@@ -76,7 +84,7 @@ void PacketLog::put(const copy_head &head)
     const json record = record_of(head);
     lock.unlock();
     if (write)
-        log_info(log_line(record));
+        log_info(log_line(record), fields_of(record));
     if (read)
         feed_->put(record);
 }
@@ -91,7 +99,8 @@ void PacketLog::write_left_out(LineBudget::Clock::time_point now)
 {
     if (const auto n = budget_.left_out(now))
         log_info("efw packet: " + std::to_string(n) + " more, above " +
-                 std::to_string(LineBudget::per_second) + " lines a second");
+                     std::to_string(LineBudget::per_second) + " lines a second",
+                 {{"vnf", "efw"}});
 }
 
 PacketLog::Counts PacketLog::counts() const

@@ -34,8 +34,9 @@ Result<Elements> kept(const std::string &folder, const DeclaredSet &set)
                          " to start without these elements)");
     if (elements->size() > set.size) {
         log_warning(path + " has " + std::to_string(elements->size()) + " elements, and set " +
-                    in_quotes(set.name) + " may have " + std::to_string(set.size) +
-                    ": the rest is left out");
+                        in_quotes(set.name) + " may have " + std::to_string(set.size) +
+                        ": the rest is left out",
+                    {{"vnf", "efw"}, {"set", set.name}});
         elements->resize(set.size);
     }
     return elements;

@@ -103,20 +103,20 @@ public:
         const auto now = std::chrono::steady_clock::now();
         owners_.forget(now);
         if (auto r = connections_.tick(now, timeouts_); !r)
-            log_error("age the connections of elb: " + r.error().message());
+            log_error("age the connections of elb", r.error(), {{"vnf", "elb"}});
         if (auto fewer = leftovers_.tick(in_force_, now); !fewer)
-            log_error("elb: " + fewer.error().message());
+            log_error("elb", fewer.error(), {{"vnf", "elb"}});
         else if (*fewer)
             if (auto r = put_alone(alone(in_force_, leftovers_)); !r)
-                log_error("elb: " + r.error().message());
+                log_error("elb", r.error(), {{"vnf", "elb"}});
         if (auto r = clients_.tick(connections_.clock()); !r)
-            log_error("forget clients of elb: " + r.error().message());
+            log_error("forget clients of elb", r.error(), {{"vnf", "elb"}});
         weights_.tell();
         if (auto r = bring(weights_.now()); !r)
-            log_error("elb: weights: " + r.error().message());
+            log_error("elb: weights", r.error(), {{"vnf", "elb"}});
         // Now no slot leads there any more.
         if (auto r = ender_.tick(connections_, weights_.over()); !r)
-            log_error("end connections of elb: " + r.error().message());
+            log_error("end connections of elb", r.error(), {{"vnf", "elb"}});
     }
     Weights &weights() override { return weights_; }
 

@@ -54,8 +54,8 @@ Fd raw_socket(int family)
 {
     Fd fd(::socket(family, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_RAW));
     if (!fd)
-        log_error("tell clients of connections that are ended: " +
-                  sys_error("open a raw socket").message());
+        log_error("tell clients of connections that are ended", sys_error("open a raw socket"),
+                  {{"vnf", "elb"}});
     return fd;
 }
 

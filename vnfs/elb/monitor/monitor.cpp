@@ -26,6 +26,16 @@ bool is_watched(const WatchedBackend &b)
     return b.health.type != HealthSettings::Type::none || !b.feedback.indices.empty();
 }
 
+std::string in_words(const BackendKey &backend)
+{
+    return "elb: service " + backend.first + ", backend " + backend.second;
+}
+
+LogFields fields_of(const BackendKey &backend)
+{
+    return {{"vnf", "elb"}, {"service", backend.first}, {"backend", backend.second}};
+}
+
 } // namespace
 
 std::shared_ptr<Monitor> Monitor::of(const std::string &folder)
@@ -38,7 +48,7 @@ std::shared_ptr<Monitor> Monitor::of(const std::string &folder)
         monitor.reset(new Monitor(folder));
         // Without it, nothing is known: no reason not to balance.
         if (auto r = monitor->restore(); !r)
-            log_error("elb: " + r.error().message());
+            log_error("elb", r.error(), {{"vnf", "elb"}});
         all[folder] = monitor;
     }
     return monitor;
@@ -191,12 +201,14 @@ void Monitor::learn(const BackendKey &backend, const HealthSettings &settings, c
     auto &health = it->second.health;
     if (!health.learn(check, settings, Clock::now()))
         return;
-    const std::string line = "elb: service " + backend.first + ", backend " + backend.second +
-                             " is " + std::string(health_text(health.health)) + ": " + check.text;
+    const std::string state(health_text(health.health));
+    const std::string line = in_words(backend) + " is " + state + ": " + check.text;
+    LogFields fields = fields_of(backend);
+    fields.emplace_back("state", state);
     if (health.health == Health::down)
-        log_warning(line);
+        log_warning(line, fields);
     else
-        log_info(line);
+        log_info(line, fields);
 }
 
 // What the formula brings weights to: a fixed load, or that of the service's other backends.
@@ -228,8 +240,8 @@ void Monitor::learn(const BackendKey &backend, const FeedbackSettings &settings,
         return;
     }
     if (feedback.error.empty())
-        log_warning("elb: service " + backend.first + ", backend " + backend.second +
-                    " does not say its load: " + values.error().message());
+        log_warning(in_words(backend) + " does not say its load", values.error(),
+                    fields_of(backend));
     feedback.fail(values.error().message());
 }
 
