@@ -96,6 +96,9 @@ json Daemon::status() const
                     one["program_id"] = *id;
             interfaces.push_back(std::move(one));
         }
+    json instances = json::array();
+    for (const auto &i : instances_of(state_.document))
+        instances.push_back({{"name", i.name}, {"vnf", i.type->name}});
     const auto uptime = std::chrono::steady_clock::now() - started_;
     return {{"name", options_.name},
             {"version", EVNF_VERSION},
@@ -105,6 +108,7 @@ json Daemon::status() const
             {"generation", plane_->number()},
             {"config_file", options_.config},
             {"interfaces", std::move(interfaces)},
+            {"instances", std::move(instances)},
             {"warnings", warnings()}};
 }
 
