@@ -49,6 +49,15 @@ health = { type = "http", path = "/" }
 backends = [ { address = "10.0.2.2" } ]
 """
 
+# As docs/packages.md says it, but for who may read.
+SNMPD = """\
+master agentx
+agentXPerms 0660 0711 root evnf
+view evnf included .1.3.6.1.4.1.8072.9999.9999.3863
+rocommunity evnf default -V evnf
+"""
+DAEMON_UP = ".1.3.6.1.4.1.8072.9999.9999.3863.1.1.1.0"
+
 NGINX = """\
 pid {dir}/nginx.pid; error_log {dir}/nginx.err; worker_processes 1;
 events {{ worker_connections 1024; }}
@@ -150,6 +159,7 @@ class Packages(unittest.TestCase):
         self.check_sandbox()
         self.check_socket()
         self.check_journal()
+        self.check_agentx()
         self.upgrade()
         journal = machine.run("journalctl", "-u", "evnfd@evnf", "-p", "warning", "--no-pager", "-q").stdout
         self.assertEqual(journal.splitlines(), [])
@@ -191,6 +201,25 @@ class Packages(unittest.TestCase):
                                  "EVNF_BACKEND=10.0.2.2:80", "EVNF_STATE=up").stdout
         self.assertIn("10.0.2.2:80 is up", found)
 
+    def check_agentx(self):
+        self.say("SNMP")
+        self.machine.apt("install", "--no-install-recommends", "snmp", "snmpd")
+        config = self.machine.root / "etc/snmp/snmpd.conf.d/evnf.conf"
+        config.write_text(SNMPD)
+        self.machine.run("chmod", "711", "/var/agentx")
+        self.machine.run("systemctl", "restart", "snmpd")
+        self.machine.run("systemctl", "enable", "--now", "evnf-agentx@evnf")
+        self.machine.wait_for(lambda: self.snmp_says("INTEGER: 1"), "evnf-agentx")
+        self.machine.run("systemctl", "stop", "evnfd@evnf")
+        self.machine.wait_for(lambda: self.snmp_says("INTEGER: 2"), "evnfd away")
+        self.machine.run("systemctl", "start", "evnfd@evnf")
+        self.machine.wait_for(lambda: self.snmp_says("INTEGER: 1"), "evnfd again")
+
+    def snmp_says(self, value):
+        said = self.machine.run("snmpget", "-v2c", "-c", "evnf", "127.0.0.1", DAEMON_UP,
+                                check=False).stdout
+        return said.strip().endswith(value)
+
     def upgrade(self):
         self.say("upgrade under load")
         before = self.main_pid()
@@ -212,6 +241,7 @@ class Packages(unittest.TestCase):
     def purge(self):
         machine = self.machine
         self.say("remove and purge")
+        (machine.root / "etc/snmp/snmpd.conf.d/evnf.conf").unlink()
         self.assertIn("xdp", machine.run("ip", "link", "show", "cli0").stdout)
         machine.apt("remove", "evnf")
         self.assertNotIn("xdp", machine.run("ip", "link", "show", "cli0").stdout)

@@ -3,7 +3,7 @@
 """install.py SOURCE BUILD: what `meson install` gives is what the packages take, and works.
 
 Each installed file belongs to exactly one package, and no line of debian/*.install is for nothing;
-the unit is one that systemd understands; the shells take the completions; and a stage can be made
+the units are ones that systemd understands; the shells take the completions; and a stage can be made
 with nothing but the installed headers.
 """
 import fnmatch
@@ -76,17 +76,18 @@ class Install(unittest.TestCase):
             used |= owners
         self.assertEqual(set(patterns()) - used, set())
 
-    def test_systemd_takes_the_unit(self):
+    def test_systemd_takes_the_units(self):
         if not shutil.which("systemd-analyze"):
             self.skipTest("no systemd-analyze here")
-        unit = next(self.root.rglob("evnfd@.service"))
-        here = self.root / "evnfd@.service"  # its program is not where it will be
-        here.write_text(unit.read_text().replace(f"{self.prefix}/sbin", f"{self.at('sbin')}"))
-        try:
-            done = run("systemd-analyze", "verify", "--man=no", here)
-            self.assertEqual((done.returncode, done.stderr), (0, ""))
-        finally:
-            here.unlink()
+        for name in ("evnfd@.service", "evnf-agentx@.service"):
+            unit = next(self.root.rglob(name))
+            here = self.root / name  # its program is not where it will be
+            here.write_text(unit.read_text().replace(f"{self.prefix}/sbin", f"{self.at('sbin')}"))
+            try:
+                done = run("systemd-analyze", "verify", "--man=no", here)
+                self.assertEqual((done.returncode, done.stderr), (0, ""))
+            finally:
+                here.unlink()
 
     def test_the_shell_takes_the_completion(self):
         script = self.at("share/bash-completion/completions/evnf.bash")

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""manual.py EVNF EVNFD SOURCE PAGE…: the manual says what the programs know.
+"""manual.py EVNF EVNFD AGENTX SOURCE PAGE…: the manual says what the programs know.
 
 Each command and option of --help is in a page, each page is built and nothing but it, roff has
 nothing to complain of, and the keys of evnf.toml(5) are those that evnfd reads.
@@ -13,8 +13,8 @@ import tempfile
 import unittest
 from pathlib import Path
 
-EVNF, EVNFD, SOURCE = sys.argv[1:4]
-PAGES = {Path(p).name: Path(p).read_text(encoding="utf-8") for p in sys.argv[4:]}
+EVNF, EVNFD, AGENTX, SOURCE = sys.argv[1:5]
+PAGES = {Path(p).name: Path(p).read_text(encoding="utf-8") for p in sys.argv[5:]}
 SCHEMAS = {"HealthTable": {"[elb.health]", "[elb.service.health]"},
            "FeedbackTable": {"[elb.feedback]"},
            "TimeoutTable": {"[elb.timeouts]", "[elb.timeouts] of all services only"},
@@ -55,7 +55,7 @@ def toml_keys():
 class Manual(unittest.TestCase):
     def test_the_pages_are_those_of_the_commands(self):
         made = {f"{name}.1" for name in run(EVNF, "manual").stdout.split()}
-        self.assertEqual(made | {"evnfd.8", "evnf.toml.5"}, set(PAGES))
+        self.assertEqual(made | {"evnfd.8", "evnf-agentx.8", "evnf.toml.5"}, set(PAGES))
 
     def test_every_command_and_option_is_there(self):
         seen = 0
@@ -69,8 +69,10 @@ class Manual(unittest.TestCase):
                     self.assertIn(option, page, f"{' '.join(path)} in {at}")
                     seen += 1
         self.assertGreater(seen, 50)
-        for option in re.findall(r"^  .*?(--[a-z-]+)", run(EVNFD, "--help").stdout, re.MULTILINE):
-            self.assertIn(option, plain(PAGES["evnfd.8"]) + " --help")
+        for program in (EVNFD, AGENTX):
+            page = plain(PAGES[Path(program).name + ".8"]) + " --help"
+            for option in re.findall(r"^  .*?(--[a-z-]+)", run(program, "--help").stdout, re.MULTILINE):
+                self.assertIn(option, page)
 
     def test_footers_are_there_as_they_are(self):
         page = plain(PAGES["evnf-efw.1"])

@@ -5,6 +5,7 @@
 #include <sys/un.h>
 
 #include <algorithm>
+#include <cctype>
 #include <filesystem>
 #include <vector>
 
@@ -88,14 +89,28 @@ Result<std::string> find_socket(const std::string &run_dir, const std::string &n
     return unreachable("several evnfd run here: say which with --name (" + names + ")");
 }
 
+std::string encoded(const std::string &word)
+{
+    static constexpr char digits[] = "0123456789abcdef";
+    std::string out;
+    for (const char c : word) {
+        const auto byte = static_cast<unsigned char>(c);
+        if (std::isalnum(byte) || c == '-' || c == '_')
+            out += c;
+        else
+            out += {'%', digits[byte >> 4], digits[byte & 0xf]};
+    }
+    return out;
+}
+
 Result<json> call_api(const std::string &socket, const std::string &method, const std::string &path,
-                      const json &body)
+                      const json &body, std::chrono::seconds patience)
 {
     if (socket.size() >= sizeof(sockaddr_un::sun_path))
         return bad_input(socket + " is too long for a Unix socket");
     httplib::Client client(socket);
     client.set_address_family(AF_UNIX);
-    client.set_read_timeout(60, 0); // a change may have to load programs
+    client.set_read_timeout(patience);
     httplib::Request request;
     request.method = method;
     request.path = path;

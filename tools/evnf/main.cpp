@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // evnf: the command line. A client of the control API and of nothing else.
 #include <algorithm>
-#include <cctype>
 #include <cstdio>
 #include <fstream>
 #include <iostream>
@@ -103,21 +102,6 @@ constexpr const char *dry_run_help = "Only show what would change";
 std::string with_dry_run(const std::string &path, bool dry_run)
 {
     return dry_run ? path + "?dry_run=true" : path;
-}
-
-// As one word of a URL's path.
-std::string encoded(const std::string &word)
-{
-    static constexpr char digits[] = "0123456789abcdef";
-    std::string out;
-    for (const char c : word) {
-        const auto byte = static_cast<unsigned char>(c);
-        if (std::isalnum(byte) || c == '-' || c == '_')
-            out += c;
-        else
-            out += {'%', digits[byte >> 4], digits[byte & 0xf]};
-    }
-    return out;
 }
 
 std::string joined(const std::vector<std::string> &words)
