@@ -80,7 +80,7 @@ const Snapshot &Source::now()
     if (began < until_)
         return snapshot_;
     auto fetched = fetch(socket_);
-    const std::string problem = fetched ? "" : fetched.error().message();
+    const std::string problem = fetched ? "" : fetched.error().what;
     if (problem != problem_ && !problem.empty())
         log_warning(problem);
     else if (problem != problem_)
