@@ -12,6 +12,8 @@
 #include <cstring>
 #include <fstream>
 
+#include "base/attributes.hpp"
+
 namespace evnf
 {
 
@@ -21,34 +23,6 @@ namespace
 constexpr std::size_t buffer_size = 32768; // what the kernel fills a dump with at most
 
 using Buffer = std::array<char, buffer_size>;
-
-// Attributes of one message, by type.
-template <std::size_t N>
-class Attributes
-{
-public:
-    Attributes(const nlmsghdr *h, std::size_t header)
-    {
-        mnl_attr_parse(h, static_cast<unsigned>(header), keep, this);
-    }
-    explicit Attributes(const nlattr *nest) { mnl_attr_parse_nested(nest, keep, this); }
-    const nlattr *operator[](unsigned type) const { return type < N ? by_type_[type] : nullptr; }
-    [[nodiscard]] std::uint32_t u32(unsigned type) const
-    {
-        const auto *a = (*this)[type];
-        return a && mnl_attr_get_payload_len(a) >= 4 ? mnl_attr_get_u32(a) : 0;
-    }
-
-private:
-    static int keep(const nlattr *a, void *self)
-    {
-        const auto type = mnl_attr_get_type(a);
-        if (type < N)
-            static_cast<Attributes *>(self)->by_type_[type] = a;
-        return MNL_CB_OK;
-    }
-    std::array<const nlattr *, N> by_type_{};
-};
 
 int kernel_family(const Address &a)
 {
