@@ -23,16 +23,6 @@ Result<bpf_link_info> info_of(int link)
     return info;
 }
 
-std::string program_name(unsigned id)
-{
-    const Fd program(bpf_prog_get_fd_by_id(id));
-    bpf_prog_info info{};
-    __u32 size = sizeof info;
-    if (!program || bpf_obj_get_info_by_fd(program.get(), &info, &size))
-        return "?";
-    return info.name;
-}
-
 // Whose program stands in the way.
 Error busy(const std::string &interface, unsigned ifindex, const std::string &pin_root)
 {
@@ -62,6 +52,16 @@ Error refused(const std::string &interface, bool generic, int code)
 }
 
 } // namespace
+
+std::string program_name(unsigned id)
+{
+    const Fd program(bpf_prog_get_fd_by_id(id));
+    bpf_prog_info info{};
+    __u32 size = sizeof info;
+    if (!program || bpf_obj_get_info_by_fd(program.get(), &info, &size))
+        return "?";
+    return info.name;
+}
 
 Result<Attachment> Attachment::adopt(const std::string &path, unsigned ifindex)
 {

@@ -38,6 +38,9 @@ private:
     std::string path_;
 };
 
+// As its author called it, for people: the kernel keeps 15 letters. "?" if it cannot be read.
+std::string program_name(unsigned id);
+
 // What is attached to an interface now, for people: "native" or "generic", or empty.
 std::string attached_mode(unsigned ifindex);
 

@@ -42,19 +42,6 @@ unsigned take_handle_of(unsigned owner)
     return resume_handle(place_tag(owner, 0));
 }
 
-// The instances that some chain has a place for, and the classifiers of their blocks.
-std::vector<Instance> instances_used(const json &document, const std::vector<Chain> &chains)
-{
-    std::vector<Instance> out;
-    for (const auto &i : instances_of(document))
-        if (std::any_of(chains.begin(), chains.end(),
-                        [&](const Chain &c) { return c.uses(i.name); }))
-            out.push_back(i);
-    for (const auto &c : chains)
-        out.insert(out.end(), c.splits.begin(), c.splits.end());
-    return out;
-}
-
 // What a generation is attached to.
 struct Target {
     std::string interface;
@@ -351,11 +338,11 @@ Result<> FastPlane::cover(const std::vector<Link> &links)
 Result<Plan> FastPlane::plan(const json &document, const json &running, Rtnl &rtnl,
                              Missing missing) const
 {
-    Plan p;
-    p.document = document;
+    auto links = rtnl.links();
+    if (!links)
+        return links.error();
+    Plan p = plan_of(document, *links, slots_);
     p.running = running;
-    p.chains = chains_of(document);
-    p.instances = instances_used(document, p.chains);
     p.owner = owner_;
     // One that only follows guards nothing, so the next need not follow it.
     for (const unsigned old : pins_.generations())
@@ -364,12 +351,6 @@ Result<Plan> FastPlane::plan(const json &document, const json &running, Rtnl &rt
     const auto pinned = pins_.generations();
     p.number =
         std::max(number_, pinned.empty() ? 0 : *std::max_element(pinned.begin(), pinned.end())) + 1;
-    p.slots = allot_slots(p.chains, slots_, p.fresh_slots);
-    auto links = rtnl.links();
-    if (!links)
-        return links.error();
-    for (auto &link : *links)
-        p.links.emplace(link.name, link);
     for (std::size_t c = 0; c < p.chains.size(); ++c)
         for (const auto &name : p.chains[c].interfaces())
             if (!p.links.contains(name) && missing == Missing::refuse)

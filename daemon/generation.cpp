@@ -18,6 +18,19 @@ namespace evnf
 namespace
 {
 
+// The instances that some chain has a place for, and the classifiers of their blocks.
+std::vector<Instance> instances_used(const json &document, const std::vector<Chain> &chains)
+{
+    std::vector<Instance> out;
+    for (const auto &i : instances_of(document))
+        if (std::any_of(chains.begin(), chains.end(),
+                        [&](const Chain &c) { return c.uses(i.name); }))
+            out.push_back(i);
+    for (const auto &c : chains)
+        out.insert(out.end(), c.splits.begin(), c.splits.end());
+    return out;
+}
+
 // The section in force until now, if the instance was in a chain: else its counters are
 // nobody's, and start at zero.
 json running_section(const Plan &plan, const Instance &instance)
@@ -37,6 +50,19 @@ json running_section(const Plan &plan, const Instance &instance)
 }
 
 } // namespace
+
+Plan plan_of(const json &document, const std::vector<Link> &links, const Slots &before)
+{
+    Plan p;
+    p.document = document;
+    p.chains = chains_of(document);
+    p.instances = instances_used(document, p.chains);
+    p.number = 1;
+    p.slots = allot_slots(p.chains, before, p.fresh_slots);
+    for (const auto &link : links)
+        p.links.emplace(link.name, link);
+    return p;
+}
 
 bool Plan::has_workers() const
 {

@@ -58,6 +58,9 @@ struct Plan {
     [[nodiscard]] std::size_t met(const Chain &chain, std::size_t place) const;
 };
 
+// For a checked document, as if nothing were running but for the `before` of its slots.
+Plan plan_of(const json &document, const std::vector<Link> &links, const Slots &before = {});
+
 // One whole form of the chains, loaded beside the one in force: its programs, its prog
 // arrays, its rules. It shares with other generations only the state maps. Packets meet
 // it when the roots are attached, all of it at once.

@@ -40,12 +40,29 @@ constexpr std::array helpers{
 
 } // namespace
 
+std::vector<Lack> lacking_capabilities()
+{
+    std::vector<Lack> out;
+    for (const auto &c : capabilities)
+        if (!capng_have_capability(CAPNG_EFFECTIVE, c.number))
+            out.push_back({c.name, std::string("to ") + c.why});
+    return out;
+}
+
+std::vector<Lack> lacking_helpers()
+{
+    std::vector<Lack> out;
+    for (const auto &h : helpers)
+        if (libbpf_probe_bpf_helper(BPF_PROG_TYPE_XDP, h.id, nullptr) == 0)
+            out.push_back({h.name, std::string("since Linux ") + h.since});
+    return out;
+}
+
 Result<> check_privilege()
 {
     std::string missing;
-    for (const auto &c : capabilities)
-        if (!capng_have_capability(CAPNG_EFFECTIVE, c.number))
-            missing += std::string(missing.empty() ? "" : ", ") + c.name + " (to " + c.why + ")";
+    for (const auto &lack : lacking_capabilities())
+        missing += (missing.empty() ? "" : ", ") + lack.name + " (" + lack.reason + ")";
     if (missing.empty())
         return Unit{};
     return bad_input("not enough privilege: run as root, or with " + missing);
@@ -53,15 +70,14 @@ Result<> check_privilege()
 
 Result<> check_kernel()
 {
+    const auto lacking = lacking_helpers();
+    if (lacking.empty())
+        return Unit{};
     utsname kernel{};
     ::uname(&kernel);
-    for (const auto &h : helpers)
-        if (libbpf_probe_bpf_helper(BPF_PROG_TYPE_XDP, h.id, nullptr) == 0)
-            return bad_input(std::string("Linux ") + kernel.release +
-                             " is too old: XDP programs "
-                             "cannot call " +
-                             h.name + ", which came with Linux " + h.since);
-    return Unit{};
+    return bad_input(std::string("Linux ") + kernel.release +
+                     " is too old: XDP programs cannot call " + lacking.front().name + " (" +
+                     lacking.front().reason + ")");
 }
 
 } // namespace evnf

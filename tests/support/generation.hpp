@@ -29,23 +29,8 @@ namespace evnf::test
 // What the daemon would make of a document in this network namespace.
 inline Plan plan_of(const json &document)
 {
-    Plan p;
-    p.document = must(check_document(document, nullptr));
-    p.chains = chains_of(p.document);
-    for (const auto &i : instances_of(p.document))
-        for (const auto &c : p.chains)
-            if (c.uses(i.name)) {
-                p.instances.push_back(i);
-                break;
-            }
-    for (const auto &c : p.chains)
-        p.instances.insert(p.instances.end(), c.splits.begin(), c.splits.end());
-    p.slots = allot_slots(p.chains, {}, p.fresh_slots);
-    p.number = 1;
     auto rtnl = must(Rtnl::open());
-    for (const auto &link : must(rtnl.links()))
-        p.links.emplace(link.name, link);
-    return p;
+    return evnf::plan_of(must(check_document(document, nullptr)), must(rtnl.links()));
 }
 
 // Pins of one form, gone with it.
