@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// evnf: the command line. A client of the control API and of nothing else.
+// evnf: the command line. A client of the control API and of nothing else, but for preflight,
+// which is for before there is one.
 #include <algorithm>
 #include <cstdio>
 #include <fstream>
@@ -11,6 +12,7 @@
 #include "completion.hpp"
 #include "config/toml.hpp"
 #include "plan.hpp"
+#include "preflight.hpp"
 #include "views.hpp"
 #include "vnfs/cli.hpp"
 #include "watch.hpp"
@@ -343,6 +345,8 @@ void add_commands(CLI::App &app, Session &session)
     apply->footer("The file is the whole desired state: rules that it does not have are removed.\n"
                   "All of it comes into force, for each packet at once, or nothing does.");
     apply->callback([&session, path, dry_run] { apply_file(session, *path, *dry_run); });
+
+    add_preflight_command(app, session);
 
     auto *completion = app.add_subcommand("completion", "Completion for shells");
     completion->require_subcommand(1);
