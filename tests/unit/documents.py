@@ -33,7 +33,7 @@ GUIDES = {
             ["[elb]", "[[elb.service]]", "[[elb.service.backends]]", "[elb.health]",
              "[elb.service.health]", "[elb.feedback]", "[elb.timeouts]",
              "[elb.timeouts] of all services only"]),
-    "": (["chains"], ["[[chain]]", "[INSTANCE]"]),
+    "": (["chains", "preflight"], ["[[chain]]", "[INSTANCE]"]),
 }
 # Verbs without a VNF that the chains' guide need not have.
 ELSEWHERE = {"completion", "manual"}
