@@ -1,15 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A host whose packets are watched on their way."""
 import json
-import re
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 from case import LabCase
-from lab import CONFIG, PIN_DIR, VIP
+from lab import CONFIG, PATIENCE, PIN_DIR, VIP
 
 RULES = f"""
 [efw]
@@ -34,6 +32,7 @@ class WatchCase(LabCase):
 
     def setUp(self):
         super().setUp()
+        self.after = {}  # the generation without them, of those who watch
         self.lab.write_config(CONFIG + self.rules)
         self.lab.start_daemon()
 
@@ -51,35 +50,23 @@ class WatchCase(LabCase):
         for stream in filter(None, (process.stdout, process.stderr)):
             self.addCleanup(stream.close)
         self.wait_for(lambda: process.poll() is not None or self.generation() > before)
+        self.after[process] = before + 2
         return process
+
+    def wait_until_over(self, process):
+        """Until nobody watches any more: the next to come would be taken to watch before it does."""
+        self.wait_for(lambda: self.generation() >= self.after[process])
 
     def end(self, process):
         """What it has printed."""
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=PATIENCE)
         self.assertEqual(process.returncode, 0, err)
+        self.wait_until_over(process)
         return out
 
     def kill(self, process, number=signal.SIGTERM):
         process.send_signal(number)
-        return process.communicate(timeout=60)
-
-    def load(self):
-        """For as long as it takes: check_load() ends it."""
-        wrk = subprocess.Popen(
-            self.lab.client.command(["wrk", "-t2", "-c32", "-d600s", f"http://{VIP}/"]),
-            stdout=subprocess.PIPE, text=True)
-        self.lab.processes.append(wrk)
-        self.addCleanup(wrk.stdout.close)
-        time.sleep(0.5)
-        return wrk
-
-    def check_load(self, wrk):
-        self.assertIsNone(wrk.poll(), "the load ended before its time")
-        wrk.send_signal(signal.SIGINT)
-        out = wrk.communicate()[0]
-        self.assertNotIn("Socket errors", out)
-        self.assertNotIn("Non-2xx", out)
-        self.assertGreater(int(re.search(r"(\d+) requests in", out).group(1)), 1000)
+        return process.communicate(timeout=PATIENCE)
 
     def stage_program(self, place):
         """Size of the program in force at a place, by its whole name."""

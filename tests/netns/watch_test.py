@@ -13,7 +13,7 @@ import struct
 import subprocess
 import time
 
-from case import main
+from case import Load, main
 from lab import VIP
 from watch_case import BUSY, RULES, WatchCase
 
@@ -188,20 +188,23 @@ class SlowTest(WatchCase):
         ways = ways_of(self.end(trace))
         slow = [("in/root@cli0", "next", ""), ("in/efw", "slow (default_slow)", "default slow")]
         resumed = [("in/efw", "next (resumed)", ""), THERE[2], ("in/out", "done (rerouted)", "")]
-        self.assertEqual([w.steps for w in ways], [slow, resumed] * 3)
-        for one, other in zip(ways[::2], ways[1::2]):  # the same packet
-            self.assertEqual(one.head.split(" ", 2)[2], other.head.split(" ", 2)[2])
-            self.assertIn(" cli0 ", other.head)
-
+        packets = collections.defaultdict(list)  # the next may come before one is resumed
+        for way in ways:
+            self.assertIn(" cli0 ", way.head)
+            packets[way.head.split(" ", 2)[2]].append(way.steps)  # SYN, ACK, GET: of three lengths
+        self.assertEqual(list(packets.values()), [[slow, resumed]] * 3)
 
     # Also those that are with a slow path when the chains change, and change again.
     def test_none_is_lost_on_a_slow_way(self):
         self.slow_by_a_route()
         before = self.slots("in")["efw"]["packets"]
-        wrk = self.load()
+        load = Load(self, f"http://{VIP}/")
         for _ in range(4):
-            self.kill(self.watch("trace", "udp"))
-        self.check_load(wrk)
+            watcher = self.watch("trace", "udp")
+            self.kill(watcher)
+            self.wait_until_over(watcher)
+        load.end()
+        self.wait_until_closed()
         efw, elb = (self.slots("in")[name] for name in ("efw", "elb"))
         self.assertGreater(efw["packets"], before + 1000)
         self.assertEqual(efw["resumed"]["packets"], efw["verdicts"]["slow"]["packets"])
@@ -276,12 +279,18 @@ class CaptureTest(WatchCase):
 
     def flood(self, watcher, frame, count):
         """Drops more than the ring holds while the watcher sleeps; gives how many."""
+        def dropped():
+            return self.reason("in", "efw", "rule_drop")
         watcher.send_signal(signal.SIGSTOP)
-        self.send([frame] * count)
+        enough = dropped() + count
+        while dropped() < enough:  # what is sent too fast for the link does not arrive
+            self.send([frame] * count)
+        before, now = None, dropped()
+        while before != now:
+            time.sleep(0.3)  # for what is under way
+            before, now = now, dropped()
         watcher.send_signal(signal.SIGCONT)
-        dropped = self.reason("in", "efw", "rule_drop")
-        self.assertGreater(dropped, count * 9 // 10)
-        return dropped
+        return now
 
     def test_a_slow_capture(self):
         file = self.lab.dir / "flood.pcapng"
@@ -305,7 +314,7 @@ class CaptureTest(WatchCase):
             told = re.findall(rb"evnf: (\d+) packets were not captured so far: they come", said)
             lost = int(told[-1]) if told else 0
             return len(captured()) + lost == dropped
-        self.wait_for(all_is_told, 10)
+        self.wait_for(all_is_told)
         self.assertGreater(lost, 0)
         self.send([last])
         self.wait_for(lambda: captured()[-1:] == [last])
@@ -319,10 +328,11 @@ class CaptureTest(WatchCase):
                 trace = self.watch(*words, "trace", "--stage", "efw", "--when", "dropped",
                                    out=subprocess.DEVNULL, errors=errors)
             self.flood(trace, self.frame(9, b"small"), 40000)
-            self.wait_for(lambda: trace.poll() is not None or said.stat().st_size, 30)
+            self.wait_for(lambda: trace.poll() is not None or said.stat().st_size)
             self.assertRegex(said.read_text(), lost)
             self.assertIsNone(trace.poll(), "it has ended by itself")
             self.kill(trace)
+            self.wait_until_over(trace)
 
 
 if __name__ == "__main__":

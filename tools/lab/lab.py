@@ -22,9 +22,9 @@ from pathlib import Path
 VIP = "192.0.2.10"
 VIP6 = "2001:db8:ffff::10"
 PIN_DIR = "/sys/fs/bpf/evnf"
-# Seconds that a daemon may take to start or to end. It takes one, of a CPU that it has to
-# itself: a bound is here only so that one that hangs is found.
-PATIENCE = 60
+# Seconds that something may take that takes one, of a CPU that it has to itself: a bound is
+# here only so that what hangs is found.
+PATIENCE = 120
 
 NGINX = """\
 pid {dir}/{name}.pid; error_log {dir}/{name}.err; daemon on; worker_processes 1;
@@ -172,6 +172,12 @@ class Lab:
         conf.write_text(NGINX.format(dir=self.dir, name=server.name,
                                      requests=self.keepalive_requests))
         server.run("nginx", "-c", conf)
+        # It listens, but the number by which others reach it comes when it is in the background.
+        pid_file, give_up = self.dir / f"{server.name}.pid", time.monotonic() + PATIENCE
+        while not (pid_file.exists() and pid_file.read_text().strip()):
+            if time.monotonic() > give_up:
+                raise LabError(f"nginx has written no {pid_file}")
+            time.sleep(0.01)
 
     # -- the daemon
 
@@ -247,11 +253,12 @@ class Lab:
             os.kill(pid, signal.SIGTERM)
         except (ValueError, FileNotFoundError, ProcessLookupError):
             return
-        for _ in range(250):
+        give_up = time.monotonic() + PATIENCE
+        while time.monotonic() < give_up:
             try:
                 if not Path(f"/proc/{pid}/cmdline").read_bytes():
                     return  # it has ended, if nobody has asked how
-            except FileNotFoundError:
+            except (FileNotFoundError, ProcessLookupError):
                 return
             time.sleep(0.02)
         raise LabError(f"nginx {pid} does not end")
