@@ -4,6 +4,8 @@ import json
 import time
 
 from case import LabCase
+from elb_case import listens
+from lab import PATIENCE
 
 CHAINS = """
 [[chain]]
@@ -41,20 +43,19 @@ class EdpiCase(LabCase):
     def records(self):
         return [json.loads(line) for line in self.records_file.read_text().splitlines()]
 
-    def until(self, what, seconds=30):
-        """What `what` gives, once it gives something."""
-        end = time.monotonic() + seconds
+    def until(self, what):
+        """What `what` gives, once it gives something; or nothing, after a long time."""
+        end = time.monotonic() + PATIENCE
         while time.monotonic() < end:
             if got := what():
                 return got
             time.sleep(0.2)
         return what()
 
-    def serve(self, *args):
+    def serve(self, port, *args, kind="t"):
+        """Starts a server, and waits until it listens."""
         self.lab.servers[0].start(*args, log="servers.log")
-
-    def wait_for(self, port):
-        self.until(lambda: f":{port} " in self.lab.servers[0].run("ss", "-Htln").stdout)
+        listens(self.lab.servers[0], port, kind)
 
     def seen_by_interfaces(self):
         """Packets and bytes that came in by both."""
@@ -95,7 +96,7 @@ class EdpiCase(LabCase):
         def same():
             passed = [p - b for p, b in zip(self.passed(), began)]
             return passed if passed == told() else None
-        self.assertIsNotNone(self.until(same, 60), f"passed {self.passed()} since {began}, "
+        self.assertIsNotNone(self.until(same), f"passed {self.passed()} since {began}, "
                              f"told {told()}")
 
     def accounted(self):

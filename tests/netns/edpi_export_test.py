@@ -4,6 +4,7 @@
 they have read is what the interfaces have counted, and what JSON says of each flow."""
 import csv
 import io
+import itertools
 import json
 import sys
 from collections import Counter
@@ -11,6 +12,7 @@ from pathlib import Path
 
 from case import main
 from edpi_case import CHAINS, FLOOD, EdpiCase
+from elb_case import listens
 
 sys.path.append("/usr/lib/python3/dist-packages")  # Debian's, whichever python3 this is
 import ipfix.ie  # noqa: E402  (found by the line above)
@@ -36,8 +38,7 @@ class ExportTest(EdpiCase):
         """Starts the collector, and waits until it listens."""
         process = self.lab.vnf.start("python3", COLLECTOR, protocol, str(PORT),
                                      str(self.lab.dir / "collected"), log="collector.log")
-        what = "-Htln" if protocol == "tcp" else "-Huln"
-        self.until(lambda: f":{PORT} " in self.lab.vnf.run("ss", what).stdout)
+        listens(self.lab.vnf, PORT, protocol[0])
         return process
 
     def collected(self):
@@ -77,8 +78,8 @@ class ExportTest(EdpiCase):
         collector.kill()
         collector.wait()
         self.assertIsNotNone(self.curl("http://10.0.11.2/"))
-        self.until(lambda: "records wait in the flow table" in
-                   (self.lab.dir / "evnfd.log").read_text())
+        self.wait_for(lambda: "records wait in the flow table" in
+                      (self.lab.dir / "evnfd.log").read_text())
         for file in self.lab.dir.glob("collected.*"):
             file.rename(self.lab.dir / f"collected-before.{file.suffix[1:]}")
         self.collect("tcp")
@@ -106,32 +107,45 @@ class ExportTest(EdpiCase):
         self.assertLessEqual({"sourceIPv4Address", "sourceIPv6Address"},
                              {name for r in flows for name in r})
 
+    def lines(self):
+        """Records that evnf has printed whole."""
+        text = (self.lab.dir / "json").read_text()
+        return [json.loads(line) for line in text[:text.rfind("\n") + 1].splitlines()]
+
+    def mark(self, port):
+        """A flow to port 8080, which is not compared: whether its record has been printed."""
+        self.assertEqual(self.curl("http://10.0.11.2:8080/", "--local-port", str(port)), "server1")
+        return lambda: any(r.get("source_port") == port for r in self.lines())
+
     def test_nfdump_has_what_json_says(self):
         folder = self.lab.dir / "nfdump"
         folder.mkdir()
         nfcapd = self.lab.vnf.start("nfcapd", "-p", str(PORT), "-b", "127.0.0.1", "-w",
                                     str(folder), "-t", "3600", log="nfcapd.log")
-        self.until(lambda: f":{PORT} " in self.lab.vnf.run("ss", "-Huln").stdout)
+        listens(self.lab.vnf, PORT, "u")
         self.begin(f"ipfix-udp:127.0.0.1:{PORT}")
         reader = self.lab.vnf.start(self.lab.build / "tools/evnf", "--name", self.lab.name,
                                     "--run-dir", self.lab.dir / "run", "--json", "edpi",
                                     "records", log="json")
-        self.until(lambda: self.curl("http://10.0.11.2/") and
-                   "HTTP" in (self.lab.dir / "json").read_text())
-        self.curl("http://[fd00:11::2]/")
-        self.serve("iperf3", "-s")
-        self.wait_for(5201)
-        self.lab.client.run("iperf3", "-c", "10.0.11.2", "-t", "2", "-b", "50M")
+        ports = itertools.count(30000)
+        self.wait_for(lambda: self.mark(next(ports)) and self.lines())  # it reads from here on
+        self.assertEqual(self.curl("http://10.0.11.2/"), "server1")
+        self.assertEqual(self.curl("http://[fd00:11::2]/"), "server1")
+        self.serve(5201, "iperf3", "-s")
+        self.lab.client.run("iperf3", "-c", "10.0.11.2", "-n", "12M", "-b", "50M")
 
         # Of others, such as neighbour discovery, there may be more at any time.
-        self.until(lambda: not self.lab.evnf_json("edpi", "flows", "--protocol", "tcp"))
+        self.wait_for(lambda: not self.lab.evnf_json("edpi", "flows", "--protocol", "tcp"))
+        self.wait_for(self.mark(29999))  # and what was before has been printed
+        self.wait_for(lambda: self.lab.vnf.run("ss", "-Huln", f"sport = :{PORT}").stdout
+                      .split()[1] == "0")  # nfcapd has read all
         reader.terminate()
         reader.wait()
         nfcapd.terminate()
         nfcapd.wait()
         theirs, ours = Counter(), Counter()
-        for r in map(json.loads, (self.lab.dir / "json").read_text().splitlines()):
-            if r.get("protocol") != "tcp":
+        for r in self.lines():
+            if r.get("protocol") != "tcp" or r["destination_port"] == 8080:
                 continue
             key = (r["source"], r.get("source_port", 0), r["destination"])
             for way, packets, octets in (("", r["packets"], r["bytes"]),
@@ -139,7 +153,8 @@ class ExportTest(EdpiCase):
                 ours[*key, "packets", way] += packets
                 ours[*key, "octets", way] += octets - ETHERNET * packets
         dump = self.lab.run(["nfdump", "-R", folder, "-q", "-o",
-                             "fmt:%sa,%sp,%da,%ipkt,%opkt,%ibyt,%obyt", "-6", "-N", "proto tcp"]).stdout
+                             "fmt:%sa,%sp,%da,%ipkt,%opkt,%ibyt,%obyt", "-6", "-N",
+                             "proto tcp and not port 8080"]).stdout
         for row in csv.reader(line for line in dump.splitlines() if line.count(",") == 6):
             source, port, destination, *numbers = (cell.strip() for cell in row)
             key = (source, int(port), destination)

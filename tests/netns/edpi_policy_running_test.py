@@ -55,6 +55,7 @@ class EdpiPolicyRunningTest(EdpiWebCase):
         self.assertTrue(self.until(lambda: size() > stalled + 100_000))
         reader.terminate()
         reader.wait()
+        self.wait_until_closed()
 
     def check_send(self):
         """By another way of the chain: what is of another application is not there."""
@@ -68,6 +69,7 @@ class EdpiPolicyRunningTest(EdpiWebCase):
         self.lab.evnf("edpi", "policy", "add", "web", "send", "--application", "HTTP", "--to",
                       "way1")
         self.assertEqual(self.download(), self.digest)
+        self.wait_until_closed()
         sent = self.reason("in", "edpi", "way1")
         self.assertGreater(sent, 10)
         self.assertEqual(self.tls("www.example.org", 30003), "small")
@@ -84,6 +86,7 @@ class EdpiPolicyRunningTest(EdpiWebCase):
                                 "http://10.0.11.2:8000/big")
             return self.policies()["web"]["dropped_packets"]
         self.assertTrue(self.until(dropped))
+        self.wait_until_closed()
         web = self.policies()["web"]
         self.assertGreater(web["packets"], web["dropped_packets"])
         self.assertEqual(self.reason("in", "edpi", "policy_limit") +

@@ -9,6 +9,7 @@ import time
 
 from case import main
 from edpi_case import CHAINS, FLOOD, EdpiCase
+from lab import PATIENCE
 
 # Answers each DNS query with an A record.
 DNS = """
@@ -23,7 +24,7 @@ while True:
 ASK = """
 import socket
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-s.settimeout(3)
+s.settimeout(60)
 s.sendto(bytes.fromhex("123401000001000000000000" "03777777076578616d706c65036f7267000001" "0001"),
          ("10.0.11.2", 53))
 print(len(s.recv(512)))
@@ -45,11 +46,9 @@ class EdpiTest(EdpiCase):
         key, cert = self.lab.dir / "key", self.lab.dir / "cert"
         self.lab.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key,
                       "-out", cert, "-subj", "/CN=www.example.org"])
-        self.serve("openssl", "s_server", "-accept", "443", "-key", key, "-cert", cert, "-www")
-        self.serve("python3", "-c", DNS)
-        self.serve("python3", "-c", BANNER)
-        self.wait_for(443)
-        self.wait_for(22)
+        self.serve(443, "openssl", "s_server", "-accept", "443", "-key", key, "-cert", cert, "-www")
+        self.serve(53, "python3", "-c", DNS, kind="u")
+        self.serve(22, "python3", "-c", BANNER)
         self.assertIsNotNone(self.curl("http://10.0.11.2/index.html"))
         self.assertIsNotNone(self.curl("https://www.example.org/", "-k", "--resolve",
                                        "www.example.org:443:10.0.11.2"))
@@ -93,8 +92,7 @@ class EdpiTest(EdpiCase):
     def test_every_packet_is_in_one_record(self):
         self.start("idle = 2\nclosed = 1\nactive = 1\n")
         began = self.passed()
-        self.serve("iperf3", "-s")
-        self.wait_for(5201)
+        self.serve(5201, "iperf3", "-s")
         iperf = self.lab.client.start("iperf3", "-c", "10.0.11.2", "-t", "10", "-b", "300M",
                                       "-P", "4", log="iperf.log")
         time.sleep(1)
@@ -105,7 +103,7 @@ class EdpiTest(EdpiCase):
             self.lab.start_daemon()
         self.lab.evnf("chain", "set", "back", "in(srv1) -> edpi -> host")
         self.lab.evnf("chain", "rollback")
-        self.assertEqual(iperf.wait(60), 0, (self.lab.dir / "iperf.log").read_text())
+        self.assertEqual(iperf.wait(PATIENCE), 0, (self.lab.dir / "iperf.log").read_text())
         self.balance(began)
         records = self.records()
         self.assertGreater(self.accounted()[1], 50_000_000)
@@ -136,12 +134,12 @@ class EdpiTest(EdpiCase):
         self.lab.write_config(CHAINS + f'export = "unix:{path}"\nidle = 1\nclosed = 1\n')
         self.lab.start_daemon()
         self.assertIsNotNone(self.curl("http://10.0.11.2/"))
-        self.until(lambda: "records wait in the flow table" in
-                   (self.lab.dir / "evnfd.log").read_text())
+        self.wait_for(lambda: "records wait in the flow table" in
+                      (self.lab.dir / "evnfd.log").read_text())
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
             listener.bind(str(path))
             listener.listen()
-            listener.settimeout(20)
+            listener.settimeout(PATIENCE)
             connection, _ = listener.accept()
             with connection, connection.makefile() as lines:
                 records = iter(json.loads(line) for line in lines)

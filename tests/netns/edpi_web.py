@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A server with files to download, for edpi's tests."""
 import hashlib
+import subprocess
 
 from edpi_case import EdpiCase
 
@@ -17,6 +18,23 @@ http {{
 }}
 """
 BIG = 20_000_000
+# Takes a part of it, and the rest when it is told. Meanwhile the server can send no more than two
+# buffers hold.
+PAUSE = """
+import socket, sys
+s = socket.socket()
+s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+s.connect(("10.0.11.2", 8000))
+s.sendall(b"GET /big HTTP/1.1\\r\\nHost: 10.0.11.2:8000\\r\\nConnection: close\\r\\n\\r\\n")
+answer = s.makefile("rb")
+while answer.readline() != b"\\r\\n":
+    pass
+with open(sys.argv[1], "wb") as out:
+    out.write(answer.read(200_000))
+    sys.stdin.readline()
+    while data := answer.read1(1 << 20):
+        out.write(data)
+"""
 
 
 class EdpiWebCase(EdpiCase):
@@ -45,14 +63,26 @@ class EdpiWebCase(EdpiCase):
         conf.write_text(WEB.format(dir=self.lab.dir))
         self.lab.servers[0].run("nginx", "-c", conf)
 
+    def download_known(self):
+        """The digest of what the client gets, who waits with most of it until it is known what
+        it is, however long that takes."""
+        out = self.lab.dir / "got"
+        client = subprocess.Popen(self.lab.client.command(["python3", "-c", PAUSE, out]),
+                                  stdin=subprocess.PIPE)
+        self.lab.processes.append(client)
+        self.assertTrue(self.until(lambda: self.lab.evnf_json(
+            "edpi", "flows", "--port", "8000", "--state", "classified")))
+        client.communicate(b"go on\n")
+        return hashlib.sha256(out.read_bytes()).hexdigest()
+
     def download(self, host="10.0.11.2", *more):
         """The digest of what the client gets."""
         out = self.lab.dir / "got"
-        self.lab.client.run("curl", "-s", "-m", "50", "-o", out, *more,
+        self.lab.client.run("curl", "-s", "-m", "100", "-o", out, *more,
                             f"http://{host}:8000/big")
         return hashlib.sha256(out.read_bytes()).hexdigest()
 
-    def tls(self, name, port, seconds=20):
+    def tls(self, name, port, seconds=30):
         return self.curl(f"https://{name}/small", "-k", "--resolve", f"{name}:443:10.0.11.2",
                          "--local-port", str(port), seconds=seconds)
 

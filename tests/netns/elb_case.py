@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What tests of elb have in common: chains and services as text, and servers that answer the
 client past elb."""
+from lab import PATIENCE
 
 IN = """\
 [[chain]]
@@ -46,4 +47,4 @@ def listens(server, port, *kinds):
     """Waits until a server does: "t" for TCP, "u" for UDP."""
     for kind in kinds:
         server.run("sh", "-c", f"until ss -Hln{kind} sport = :{port} | grep -q .; "
-                   "do sleep 0.05; done", timeout=60)
+                   "do sleep 0.05; done", timeout=PATIENCE)
