@@ -106,9 +106,12 @@ class OffloadTest(LabCase):
         for _ in range(5):
             self.assertEqual(self.curl(f"http://{SERVER}/"), "server1")
         self.drops_early()
+        def accepts_early():
+            self.assertEqual(self.curl(f"http://{SERVER}/"), "server1")
+            return self.reason("in", "efw", "offload_accept") > 0
+        self.wait_for(accepts_early)
         decided = sum(self.reason("in", "efw", f"offload_{how}") for how in ("accept", "stale"))
         self.assertGreater(decided, 15)
-        self.assertGreater(self.reason("in", "efw", "offload_accept"), 0)
 
     def test_connections_stay_with_netfilter(self):
         self.iptables("-A", "FORWARD", "-m", "conntrack", "--ctstate", "ESTABLISHED,RELATED",
@@ -150,7 +153,7 @@ class OffloadTest(LabCase):
         while not got or got[-1] != "last":
             got.append(receiver.stdout.readline().strip())
         self.assertEqual(got, wanted + ["last"])
-        self.assertGreater(self.reason("in", "efw", "offload_drop"), 5)
+        self.assertGreater(self.reason("in", "efw", "offload_drop"), 0)
 
     def rule(self, action, variant="nft"):
         if action == "-D" and self.lab.vnf.run(
