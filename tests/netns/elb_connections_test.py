@@ -10,7 +10,7 @@ import elb_ends
 from case import main
 from elb_case import ACCEPTED, CHAINS, listens, service
 from elb_talk import ENDS, TalkCase
-from lab import PIN_DIR, VIP, VIP6, Host
+from lab import PATIENCE, PIN_DIR, VIP, VIP6, Host
 
 OTHER_VIP = "192.0.2.20"
 
@@ -38,7 +38,7 @@ class ElbConnectionsTest(TalkCase):
         self.assertEqual(process.stdout.readline().strip(), server)
 
         def check():
-            out, errors = process.communicate("end\n", timeout=60)
+            out, errors = process.communicate("end\n", timeout=PATIENCE)
             self.assertEqual(process.returncode, 0, errors)
             size, digest = out.split()
             blocks, rest = divmod(int(size), elb_ends.BLOCK)

@@ -49,6 +49,9 @@ class ElbDatagramsTest(LabCase):
                              log="ends.log")
         self.lab.write_config(CHAINS)
         self.lab.start_daemon()
+        for server in self.lab.servers:
+            for port in (7001, 7002):
+                listens(server, port, "u")
         elb = ("elb", "backend", "add", "udp")
         for vip, address in ((VIP, "10.0.11.2"), (f"[{VIP6}]", "fd00:11::2")):
             self.lab.evnf("elb", "service", "add", "udp", f"{vip}:7000-7009")

@@ -9,7 +9,7 @@ from pathlib import Path
 import elb_ends
 from case import LabCase, main
 from elb_case import IN, give_way_past, listens, service
-from lab import VIP, VIP6, LabError
+from lab import PATIENCE, VIP, VIP6, LabError
 
 ENDS = Path(elb_ends.__file__).resolve()
 MEGABYTES = 100
@@ -80,7 +80,7 @@ class ElbDirectTest(LabCase):
         return self.lab.evnf("apply", other, check=check)
 
     def names(self, address, times):
-        return [self.curl(f"http://{address}:8090/name", "--retry", "3") for _ in range(times)]
+        return [self.curl(f"http://{address}:8090/name") for _ in range(times)]
 
     def counted(self, way):
         return sum(b[way]["packets"] for s in self.lab.api("/v1/elb")["service"]
@@ -91,7 +91,7 @@ class ElbDirectTest(LabCase):
         for address in (VIP, f"[{VIP6}]"):
             self.assertEqual(set(self.names(address, 30)), {"server1", "server2"})
             before = [self.lab.vnf.link(port)[0] for port in ("srv1", "srv2")]
-            out = self.lab.client.run("sh", "-c", f"curl -s -m 60 http://{address}:8090/big | "
+            out = self.lab.client.run("sh", "-c", f"curl -s -m {PATIENCE} http://{address}:8090/big | "
                                       "sha256sum").stdout
             self.assertEqual(out.split()[0], self.digest)
             after = [self.lab.vnf.link(port)[0] for port in ("srv1", "srv2")]
@@ -121,7 +121,7 @@ class ElbDirectTest(LabCase):
             self.lab.client.run("python3", ENDS, "too_big", address, 7001, client, 5000, 1300)
             known = ("ip", "route", "get", client, "from", address)
             self.lab.servers[0].run("sh", "-c", f"until {' '.join(known)} | grep -q 'mtu 1300'; "
-                                    "do sleep 0.05; done", timeout=60)
+                                    "do sleep 0.05; done", timeout=PATIENCE)
             self.assertNotIn("mtu", self.lab.servers[1].run(*known).stdout)
 
     def warned(self):
@@ -173,7 +173,7 @@ class ElbDirectTest(LabCase):
         done = self.lab.evnf("chain", "del", "servers", check=False)
         self.assertEqual(done.returncode, 2)
         self.assertIn(reason, done.stderr)
-        self.assertEqual(set(self.names(VIP, 20)), {"server1", "server2"})
+        self.assertEqual(set(self.names(VIP, 30)), {"server1", "server2"})
 
     def test_routes_that_change(self):
         self.begin(services())

@@ -6,7 +6,7 @@ import elb_ends
 from case import main
 from elb_case import CHAINS, IN, give_way_past, listens, service
 from elb_talk import ENDS, TalkCase
-from lab import VIP, VIP6
+from lab import PATIENCE, VIP, VIP6
 
 SOURCE, SOURCE6 = "10.0.77.5", "fd00:77::5"  # what servers know a way to
 
@@ -89,7 +89,7 @@ class ElbForwardingTest(TalkCase):
         for address in (VIP, VIP6):
             process = self.piped(self.lab.client, "download", address, 7000, 20, 0)
             self.assertIn(process.stdout.readline().strip(), ("server1", "server2"))
-            out, errors = process.communicate("end\n", timeout=60)
+            out, errors = process.communicate("end\n", timeout=PATIENCE)
             self.assertEqual(process.returncode, 0, errors)
             size, digest = out.split()
             self.assertEqual(digest, elb_ends.digest(int(size) // elb_ends.BLOCK))

@@ -8,8 +8,8 @@ import subprocess
 import sys
 import time
 
-from case import LabCase, main
-from lab import CONFIG, VIP, VIP6
+from case import LabCase, Load, main
+from lab import CONFIG, PATIENCE, VIP, VIP6
 
 ONE, TWO = "10.0.11.2:80", "10.0.12.2:80"
 SERVICE = ("tcp", f"{VIP}:80")
@@ -59,7 +59,7 @@ cat {dir}/{name}-idle
 # One connection, over which a request goes each time that a line comes.
 KEPT = f"""
 import http.client, sys
-connection = http.client.HTTPConnection("{VIP}", timeout=10)
+connection = http.client.HTTPConnection("{VIP}", timeout=60)
 for line in sys.stdin:
     connection.request("GET", "/")
     print(connection.getresponse().read().decode().strip(), flush=True)
@@ -75,7 +75,7 @@ class ElbHealthCase(LabCase):
 
     def wait(self, what, holds):
         """Until something holds; what it was at last is in the failure."""
-        until = time.monotonic() + 40
+        until = time.monotonic() + PATIENCE
         while time.monotonic() < until:
             value = what()
             if holds(value):
@@ -91,7 +91,7 @@ class ElbHealthCase(LabCase):
     def health(self, backend):
         return self.rows("health")[backend]
 
-    def wait_for(self, backend, *states):
+    def wait_state(self, backend, *states):
         return self.wait(lambda: self.health(backend), lambda h: h["state"] in states)
 
     def connections(self):
@@ -100,8 +100,9 @@ class ElbHealthCase(LabCase):
                 return {f"{b['address']}:{b['port']}": b["connections"]
                         for b in service["backends"]}
 
-    def answers(self, count=20):
-        return {self.curl(f"http://{VIP}/", seconds=20) for _ in range(count)}
+    def answers(self):
+        """Of so many that both servers are among them, if both may be: all but one in 10^9 times."""
+        return {self.curl(f"http://{VIP}/") for _ in range(32)}
 
     def stop_nginx(self, server):
         self.lab.end_nginx(self.lab.dir / f"{server.name}.pid")
@@ -124,21 +125,21 @@ class HealthTest(ElbHealthCase):
         (self.lab.dir / f"{server.name}-www/health").write_text(text + "\n")
 
     def test_a_backend_dies_and_comes_back_slowly(self):
-        self.start('health = { type = "tcp", interval = 0.5, fall = 2, slow_start = 6 }', more=f"""
+        self.start('health = { type = "tcp", interval = 0.5, timeout = 30, fall = 2, slow_start = 6 }', more=f"""
 [[elb.service]]
 address = "{VIP6}"
 port = 80
 protocol = "tcp"
-health = {{ type = "http", interval = 0.5 }}
+health = {{ type = "http", interval = 0.5, timeout = 30 }}
 backends = [ {{ address = "fd00:11::2", port = 80 }}, {{ address = "fd00:12::2", port = 82 }} ]
 """)
         for backend in (ONE, TWO, "[fd00:11::2]:80"):
-            self.wait_for(backend, "up")
-        self.wait_for("[fd00:12::2]:82", "down")  # nobody listens there
+            self.wait_state(backend, "up")
+        self.wait_state("[fd00:12::2]:82", "down")  # nobody listens there
         self.assertEqual(self.answers(), {"server1", "server2"})
 
         self.stop_nginx(self.lab.servers[0])
-        down = self.wait_for(ONE, "down")
+        down = self.wait_state(ONE, "down")
         self.assertIn("refused", down["last"]["text"])
         self.assertGreaterEqual(down["last"]["in_a_row"], 2)
         self.assertEqual(down["effective"], 0)
@@ -150,28 +151,28 @@ backends = [ {{ address = "fd00:11::2", port = 80 }}, {{ address = "fd00:12::2",
         self.assertEqual(self.connections()[ONE], before[ONE])
 
         self.lab.start_nginx(self.lab.servers[0])
-        starting = self.wait_for(ONE, "starting")
+        starting = self.wait_state(ONE, "starting")
         self.assertGreater(starting["effective"], 0)
         self.assertLess(starting["effective"], 2)
         grown = self.wait(lambda: self.health(ONE),
                           lambda h: h["effective"] > starting["effective"])
         self.assertIn(grown["state"], ("starting", "up"))
-        self.assertEqual(self.wait_for(ONE, "up")["effective"], 2)
+        self.assertEqual(self.wait_state(ONE, "up")["effective"], 2)
         self.assertEqual(self.answers(), {"server1", "server2"})
 
     def test_what_a_server_says_counts(self):
         self.start_check_nginx()
         self.start('health = { type = "http", port = 81, path = "/health", host = "web.test", '
                    'status = 200, body_regex = "^ready( |$)", interval = 0.3, panic = 0 }')
-        self.wait_for(ONE, "up")
-        self.wait_for(TWO, "up")
+        self.wait_state(ONE, "up")
+        self.wait_state(TWO, "up")
         self.say(self.lab.servers[0], "busy, not ready")
-        down = self.wait_for(ONE, "down")
+        down = self.wait_state(ONE, "down")
         self.assertEqual(down["last"]["text"],
                          "status 200, but '^ready( |$)' does not match in the body")
         self.assertEqual(self.wait(self.answers, lambda a: a == {"server2"}), {"server2"})
         self.say(self.lab.servers[1], "busy, too")
-        self.wait_for(TWO, "down")
+        self.wait_state(TWO, "down")
         self.wait(lambda: self.curl(f"http://{VIP}/", seconds=1), lambda a: a is None)
 
         # With a panic threshold the same is no reason to send everybody away.
@@ -184,12 +185,12 @@ backends = [ {{ address = "fd00:11::2", port = 80 }}, {{ address = "fd00:12::2",
         self.assertEqual(self.wait(self.answers, lambda a: len(a) == 2), {"server1", "server2"})
         # In the name of another host there is no such page.
         self.say(self.lab.servers[0], "ready to serve")
-        self.wait_for(ONE, "up")
+        self.wait_state(ONE, "up")
         config = self.lab.write_config(
             CONFIG + SERVICES % ('health = { type = "http", port = 81, path = "/health", '
                                  'interval = 0.3 }', "", ""))
         self.lab.evnf("apply", config)
-        self.assertEqual(self.wait_for(ONE, "down")["last"]["text"],
+        self.assertEqual(self.wait_state(ONE, "down")["last"]["text"],
                          "status 404 is not one that is good")
 
     def test_https_and_certificates(self):
@@ -197,11 +198,11 @@ backends = [ {{ address = "fd00:11::2", port = 80 }}, {{ address = "fd00:12::2",
         self.start('health = { type = "https", port = 8443, path = "/health", host = "web.test", '
                    'interval = 0.3, verify = true }',
                    one=f', health = {{ ca_file = "{self.lab.dir}/cert.pem" }}')
-        self.wait_for(ONE, "up")
-        self.assertIn("certificate", self.wait_for(TWO, "down")["last"]["text"])
+        self.wait_state(ONE, "up")
+        self.assertIn("certificate", self.wait_state(TWO, "down")["last"]["text"])
         config = self.lab.config.read_text().replace("verify = true", "verify = false")
         self.lab.evnf("apply", self.lab.write_config(config))
-        self.wait_for(TWO, "up")
+        self.wait_state(TWO, "up")
 
     def test_scripts_and_backups(self):
         script = self.lab.dir / "check.sh"
@@ -211,27 +212,27 @@ backends = [ {{ address = "fd00:11::2", port = 80 }}, {{ address = "fd00:12::2",
         text = script.read_text().strip().replace('"', '\\"')
         self.start('health = { type = "script", interval = 0.3, timeout = 5, '
                    f'command = ["/bin/sh", "-c", "{text}"] }}', one=", backup = true")
-        up = self.wait_for(ONE, "up")
+        up = self.wait_state(ONE, "up")
         self.assertEqual(up["last"]["text"], "exit code 0")
-        self.assertEqual(self.wait_for(TWO, "down")["last"]["text"], "exit code 1")
+        self.assertEqual(self.wait_state(TWO, "down")["last"]["text"], "exit code 1")
         # The backup serves when nobody else does.
         self.assertEqual(self.wait(self.answers, lambda a: a == {"server1"}), {"server1"})
         self.assertTrue(self.lab.evnf_json("elb", "health", "show")[0]["on_backups"])
         config = self.lab.config.read_text().replace(" != ", " = ")
         self.lab.evnf("apply", self.lab.write_config(config))
-        self.wait_for(TWO, "up")
+        self.wait_state(TWO, "up")
         self.assertEqual(self.wait(self.answers, lambda a: a == {"server2"}), {"server2"})
         config = re.sub(r"command = .*\]", 'command = ["/bin/sleep", "60"], timeout = 0.3',
                         self.lab.config.read_text().replace(" timeout = 5,", ""))
         self.lab.evnf("apply", self.lab.write_config(config))
-        self.assertEqual(self.wait_for(TWO, "down")["last"]["text"], "the script takes too long")
+        self.assertEqual(self.wait_state(TWO, "down")["last"]["text"], "the script takes too long")
 
     def drain(self, verb, *more, check=True):
         return self.lab.evnf("elb", "backend", verb, *SERVICE, ONE, *more, check=check)
 
     def test_a_drain_keeps_connections_and_outlives_the_daemon(self):
-        self.start('health = { type = "tcp", interval = 0.5 }')
-        self.wait_for(ONE, "up")
+        self.start('health = { type = "tcp", interval = 0.5, timeout = 30 }')
+        self.wait_state(ONE, "up")
         kept = None
         while kept is None:  # a connection that server1 has
             one = subprocess.Popen(
@@ -244,13 +245,13 @@ backends = [ {{ address = "fd00:11::2", port = 80 }}, {{ address = "fd00:12::2",
                 kept = one
         self.assertEqual(self.drain("drain").stdout,
                          f"draining tcp {VIP}:80 -> {ONE}\n")
-        self.wait_for(ONE, "draining")
+        self.wait_state(ONE, "draining")
         self.assertEqual(self.wait(self.answers, lambda a: a == {"server2"}), {"server2"})
         self.assertEqual(self.ask(kept), "server1")
 
         # What was known is known to the next daemon, also that server2 is down.
         self.stop_nginx(self.lab.servers[1])
-        self.wait_for(TWO, "down")
+        self.wait_state(TWO, "down")
         self.lab.stop_daemon()
         self.lab.start_daemon()
         self.assertEqual(self.health(TWO)["state"], "down")
@@ -259,7 +260,7 @@ backends = [ {{ address = "fd00:11::2", port = 80 }}, {{ address = "fd00:12::2",
         self.assertEqual(self.ask(kept), "server1")
 
         self.drain("drain", "--deadline", "1")
-        self.wait_for(ONE, "drained")
+        self.wait_state(ONE, "drained")
         self.drain("undrain")
         self.assertEqual(self.wait(self.answers, lambda a: a == {"server1"}), {"server1"})
         refused = self.drain("undrain", check=False)
@@ -312,12 +313,14 @@ class FeedbackTest(ElbHealthCase):
 
     def check_shares(self):
         """New connections go by the weights in force, which must stand still meanwhile."""
-        before = self.connections()
-        self.lab.client.run("wrk", "-t2", "-c32", "-d4s", f"http://{VIP}/")
-        after = self.connections()
-        made = {b: after[b] - before[b] for b in (ONE, TWO)}
+        before, load = self.connections(), Load(self, f"http://{VIP}/")
+        made = dict.fromkeys(before, 0)
+        while sum(made.values()) < 5000:
+            time.sleep(0.5)
+            after = self.connections()
+            made = {b: after[b] - before[b] for b in (ONE, TWO)}
+        load.end()
         weights = {b: self.feedback(b)["effective"] for b in (ONE, TWO)}
-        self.assertGreater(sum(made.values()), 2000)
         share = made[ONE] / sum(made.values())
         self.assertLess(abs(share - weights[ONE] / sum(weights.values())), 0.04, (made, weights))
         return share

@@ -16,6 +16,7 @@ default = "accept"
 
 [elb.health]
 interval = 0.3
+timeout = 30
 
 [[elb.service]]
 address = "{VIP}"
@@ -79,7 +80,9 @@ class ElbOperatorTest(TalkCase):
         self.wait_for(lambda: sum(self.backend(7000, i)["active"] for i in (0, 1)) == 40)
 
         self.lab.client.run("python3", "-c", RESET, VIP)
-        self.assertEqual(sum(self.backend(7000, i)["resets"]["by_client"] for i in (0, 1)), 1)
+        self.wait_until_equal(lambda: sum(self.backend(7000, i)["resets"]["by_client"]
+                                          for i in (0, 1)), 1)
+        self.wait_for(lambda: sum(self.backend(7000, i)["active"] for i in (0, 1)) == 40)
         self.assertIn("refused", say("open", 50, VIP, 7100))
         self.assertEqual(self.backend(7100, 0)["resets"], {"by_client": 0, "by_backend": 1})
         metrics = self.lab.run(["curl", "-s", "--unix-socket",
@@ -100,6 +103,10 @@ class ElbOperatorTest(TalkCase):
             self.assertIn(f"tcp {VIP}:7000", self.lab.evnf("elb", *verb).stdout)
 
     def test_a_connection_that_moves_while_it_opens(self):
+        # Its neighbour is known, but does not listen: else the kernel would tell the client, within
+        # seconds, that there is no such host.
+        self.lab.vnf.run("ip", "neigh", "add", "10.0.11.99", "lladdr", "02:00:00:00:00:99", "dev",
+                         "srv1")
         waiting = self.piped(self.lab.client, "talk")
         waiting.stdin.write(f"open 1 {VIP} 7200\n")
         waiting.stdin.flush()
@@ -133,7 +140,7 @@ class ElbOperatorTest(TalkCase):
             return self.lab.evnf("elb", *words, check=check)
 
         change("health", "set", "fall=5", "rise=1")
-        self.assertEqual(table("health"), {"interval": 0.3, "fall": 5, "rise": 1})
+        self.assertEqual(table("health"), {"interval": 0.3, "timeout": 30, "fall": 5, "rise": 1})
         change("health", "set", *SERVICE, "type=http", "status=[200, 204]", "port=80")
         self.assertEqual(table("health", 0), {"type": "http", "status": [200, 204], "port": 80})
         self.wait_for(lambda: "status 200" in self.backend(7000, 0)["last"]["text"])

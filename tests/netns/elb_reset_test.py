@@ -15,8 +15,9 @@ SERVICE = ("tcp", f"{VIP}:7000")
 ONE = "10.0.11.2:7001"
 
 
-# The servers' health is that of their nginx; the connections are another program's.
-CHECK = 'type = "tcp", port = 80, interval = 0.3, fall = 2'
+# The servers' health is that of their nginx; the connections are another program's. Who is down
+# refuses at once: the timeout is for a daemon that gets no processor.
+CHECK = 'type = "tcp", port = 80, interval = 0.3, timeout = 30, fall = 2'
 
 
 class ElbResetTest(TalkCase):
