@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The server answers as its OpenAPI file says: every operation, every answer, exactly."""
 import json
+import subprocess
 
 from case import LabCase, main
 from lab import CONFIG, VIP
@@ -190,11 +191,22 @@ class ApiTest(LabCase):
                  self.lab.dir / f"run/{self.lab.name}.sock", f"http://evnf{path}"]
         if body is not None:
             words += ["-d", body if isinstance(body, str) else json.dumps(body)]
-        endless = path.startswith(("/v1/trace", "/v1/efw/log", "/v1/edpi/records"))
-        if endless:
-            words += ["-m", "4"]  # to watch, programs are loaded first
-        text, status = self.lab.run(words, check=not endless).stdout.rsplit("\n", 1)
+        if path.startswith(("/v1/trace", "/v1/efw/log", "/v1/edpi/records")):
+            return self.begin_stream(words)
+        text, status = self.lab.run(words).stdout.rsplit("\n", 1)
         return int(status), text
+
+    def begin_stream(self, words):
+        """What there is at once of an answer without an end: that of an error, or nothing."""
+        with subprocess.Popen([*map(str, words), "-iN", "-w", ""], text=True,
+                              stdout=subprocess.PIPE) as curl:
+            status = int(curl.stdout.readline().split()[1])
+            kind = [line for line in iter(curl.stdout.readline, "\n")
+                    if line.lower().startswith("content-type:")]
+            if "ndjson" not in "".join(kind):
+                return status, curl.stdout.read()
+            curl.kill()
+            return status, ""
 
     def operation(self, method, path):
         """The operation's description, and its path as there."""

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from case import LabCase, main
-from lab import CONFIG, PIN_DIR, VIP
+from lab import CONFIG, PATIENCE, PIN_DIR, VIP
 
 RULES = f"""
 [efw]
@@ -51,7 +51,7 @@ class ErrorsTest(LabCase):
         words = [self.lab.build / "daemon/evnfd", "--config", config or self.lab.config,
                  "--name", name or self.lab.name, "--run-dir", self.lab.dir / "run",
                  "--state-dir", self.lab.dir / "state", "--pin-dir", PIN_DIR, *args]
-        done = self.lab.run([*under, *self.lab.vnf.command(words)], check=False, timeout=20)
+        done = self.lab.run([*under, *self.lab.vnf.command(words)], check=False, timeout=PATIENCE)
         self.assertEqual(done.returncode, code, done.stderr)
         return done.stderr
 

@@ -6,10 +6,10 @@ import json
 import signal
 import socket
 import subprocess
-import time
 from pathlib import Path
 
 from case import LabCase, main
+from elb_case import listens
 from lab import CONFIG, PIN_DIR, VIP
 
 RULES = f"""
@@ -63,7 +63,7 @@ TALK = """
 import socket, sys
 kind = socket.SOCK_STREAM if sys.argv[1] == "tcp" else socket.SOCK_DGRAM
 s = socket.socket(socket.AF_INET, kind)
-s.settimeout(5)
+s.settimeout(60)
 s.connect((sys.argv[2], int(sys.argv[3])))
 for line in sys.stdin:
     s.send(line.encode())
@@ -75,7 +75,7 @@ for line in sys.stdin:
 PING = """
 import select, socket, sys
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-s.settimeout(5)
+s.settimeout(60)
 s.connect((sys.argv[1], int(sys.argv[2])))
 n = 0
 while not select.select([sys.stdin], [], [], 0.001)[0]:
@@ -94,7 +94,7 @@ class LifecycleTest(LabCase):
 
     def echo(self, server, kind, port):
         server.start("python3", "-c", ECHO, kind, str(port), log="echo.log")
-        time.sleep(0.3)
+        listens(server, port, kind[0])
 
     def talk(self, kind, address, port):
         """A client whose say() sends a line and gives the answer."""
@@ -138,7 +138,7 @@ class LifecycleTest(LabCase):
         def shown():
             return [r["rule"] for r in self.lab.evnf_json("efw", "rule", "list")["rules"]]
         before = shown()
-        self.lab.evnf("efw", "rule", "add", "--ttl", "2s", "udp", "dport", "9", "drop")
+        self.lab.evnf("efw", "rule", "add", "--ttl", "4s", "udp", "dport", "9", "drop")
         self.assertEqual(shown(), before + ["udp dport 9 drop"])
         self.wait_for(lambda: shown() == before)
 
@@ -183,6 +183,7 @@ class LifecycleTest(LabCase):
         self.begin()
         self.curl(f"http://{VIP}/")
         self.lab.evnf("efw", "rule", "add", "priority 5 udp dport 9 drop")
+        self.wait_until_closed()
         before = self.lab.evnf("efw", "rule", "list").stdout
         packets = self.slots("in")["elb"]["packets"]
         self.assertGreater(packets, 0)
@@ -461,9 +462,8 @@ path = "in(cli0) -> hairpin"
 """)
         received = self.lab.client.link("eth0")[0]
         self.lab.client.run("python3", "-c", SEND, "10.0.99.9", "9", "3")
-        time.sleep(0.2)
-        self.assertEqual(self.reason("pin", "hairpin", "redirect"), 3)
-        self.assertGreaterEqual(self.lab.client.link("eth0")[0] - received, 3)
+        self.wait_until_equal(lambda: self.reason("pin", "hairpin", "redirect"), 3)
+        self.wait_for(lambda: self.lab.client.link("eth0")[0] - received >= 3)
 
     def test_api_is_for_its_group_only(self):
         self.begin()

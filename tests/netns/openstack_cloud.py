@@ -22,15 +22,16 @@ VIP = "10.0.1.10"
 # Of a router that is not there: what a chain takes does not need it.
 NOWHERE = "fa:16:3e:ff:ff:ff"
 
-# Frames that leave by a port of the switch, which is to say those that its VM gets.
+# Frames that leave by a port of the switch, which is to say those that its VM gets; until its
+# input ends.
 LISTEN = """
-import json, socket, struct, sys
+import json, select, socket, sys
 s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
 s.bind((sys.argv[1], 0))
-s.settimeout(float(sys.argv[2]))
+s.setsockopt(socket.SOL_SOCKET, 33, 64 << 20)  # SO_RCVBUFFORCE: all that leaves has room
 mac = lambda b: ":".join("%02x" % x for x in b)
 print("ready", flush=True)
-while True:
+while s in select.select([s, sys.stdin], [], [])[0]:
     frame, (_, _, kind, _, _) = s.recvfrom(65536)
     if kind == socket.PACKET_OUTGOING and frame[12:14] == b"\\x08\\x00" and frame[23] == 6:
         print(json.dumps({"dst": mac(frame[:6]), "src": mac(frame[6:12]), "ttl": frame[22],
@@ -155,21 +156,18 @@ class Cloud(Lab):
         rules.sort(key=lambda r: r["chain"])
         return [e["counter"]["packets"] for r in rules for e in r["expr"] if "counter" in e]
 
-    def listen(self, host, port, seconds=20):
+    def listen(self, host, port):
         process = subprocess.Popen(
-            self.switch.command(["python3", "-uc", LISTEN, self.end_of((host, port)), str(seconds)]),
-            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+            self.switch.command(["python3", "-uc", LISTEN, self.end_of((host, port))]),
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.processes.append(process)
         assert process.stdout.readline() == "ready\n"
         return process
 
     @staticmethod
     def heard(process):
-        process.kill()
-        frames = [json.loads(line) for line in process.stdout.read().splitlines()]
-        process.stdout.close()
-        process.wait()
-        return frames
+        out, _ = process.communicate()
+        return [json.loads(line) for line in out.splitlines()]
 
     def tear_down(self):
         for vm in self.vms:

@@ -6,6 +6,7 @@ import time
 import unittest
 
 from case import BUILD, main
+from lab import PATIENCE
 from openstack_cloud import NOWHERE, VIP, Cloud
 
 SERVICE = f"ip daddr {VIP} tcp dport 80"
@@ -29,7 +30,6 @@ path = "in(@IN_MAC@) -> efw -> out"
 [efw]
 default = "accept"
 """
-PATIENCE = 60  # seconds until something that must come has come
 
 
 class FormsTest(unittest.TestCase):
@@ -42,7 +42,7 @@ class FormsTest(unittest.TestCase):
     def mac(self, host, port="eth0"):
         return self.cloud.hosts[host].mac(port)
 
-    def fetch(self, address=VIP, port=80, seconds=20):
+    def fetch(self, address=VIP, port=80, seconds=30):
         """What the client gets, or None."""
         done = self.client.run("curl", "-s", "-m", seconds, f"http://{address}:{port}/", check=False)
         return done.stdout.strip() if done.returncode == 0 else None
