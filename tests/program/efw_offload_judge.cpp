@@ -2,10 +2,8 @@
 // What is said of single packets against the kernel's own netfilter: random rules, packets at
 // the edges of those rules. Where a verdict is said it must be what comes out, and the rules
 // that are said to end the chains must be those whose counters move, and no others.
-#include <chrono>
 #include <iostream>
 #include <set>
-#include <thread>
 
 #include "support/offload_packets.hpp"
 #include "support/random_rules.hpp"
@@ -126,7 +124,7 @@ void compare(NetfilterLab &lab, unsigned seed, unsigned packets, Totals &totals)
         totals.leaving += way.out == "r1";
         totals.refused += !way.none.empty();
     }
-    std::this_thread::sleep_for(std::chrono::milliseconds(15));
+    NetfilterLab::settle();
     for (const std::string set : {"v4", "v6"}) {
         const auto delivered = lab.seen("r", set), arrived = lab.seen("s", set);
         for (const auto &[n, what] : sent) {

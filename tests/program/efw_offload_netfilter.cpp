@@ -8,7 +8,6 @@
 #include <iostream>
 #include <map>
 #include <sstream>
-#include <thread>
 
 #include "support/known_rules.hpp"
 #include "support/netfilter_lab.hpp"
@@ -109,7 +108,6 @@ void compare(NetfilterLab &lab, unsigned seed, unsigned packets, Totals &totals)
     const match::Field<Address> own{host->local};
     lab.watch();
     std::vector<std::pair<Sent, const offload::Decision *>> decided;
-    auto wait = [] { std::this_thread::sleep_for(std::chrono::milliseconds(15)); };
     std::uint32_t number = 0;
     for (unsigned i = 0; i < packets; ++i) {
         Sent s = random.next(i % 3 ? 4 : 6);
@@ -123,7 +121,7 @@ void compare(NetfilterLab &lab, unsigned seed, unsigned packets, Totals &totals)
             lab.send(numbered(s, ++number), s.link);
         }
     }
-    wait();
+    NetfilterLab::settle();
     const auto flows = tracked();
     // Packets of those connections too: what they are told apart by is no field of theirs.
     std::size_t most = 400;
@@ -157,7 +155,7 @@ void compare(NetfilterLab &lab, unsigned seed, unsigned packets, Totals &totals)
             if (const auto it = expected.find(counter_key(plan.origins[c])); it != expected.end())
                 ++it->second;
     }
-    wait();
+    NetfilterLab::settle();
     for (const std::string set : {"v4", "v6"}) {
         const auto delivered = lab.seen("r", set), arrived = lab.seen("s", set);
         for (const auto &[n, i] : sent) {

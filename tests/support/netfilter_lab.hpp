@@ -13,12 +13,15 @@
 #include <unistd.h>
 
 #include <catch2/catch.hpp>
+#include <chrono>
 #include <cstdlib>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <set>
+#include <sstream>
 #include <string>
+#include <thread>
 
 #include "base/fd.hpp"
 #include "support/frame.hpp"
@@ -184,8 +187,21 @@ public:
         sh(in("s") + " nft 'flush set inet proof v4; flush set inet proof v6'");
     }
 
+    // Waits until the kernel has handled what was sent: nothing is queued on any CPU, and nothing
+    // of what came of that either; or for ten seconds, if the machine has others' packets.
+    static void settle()
+    {
+        for (int looks = 0, quiet = 0; looks < 2000 && quiet < 3; ++looks) {
+            std::this_thread::sleep_for(std::chrono::milliseconds(5));
+            quiet = queued() ? 0 : quiet + 1;
+        }
+    }
+
     void send(const Bytes &frame, unsigned link)
     {
+        if (++sent_ % 256 == 0) // a CPU's queue has room for a thousand
+            for (int looks = 0; looks < 1000 && queued(); ++looks)
+                std::this_thread::sleep_for(std::chrono::milliseconds(1));
         REQUIRE(::sendto(sockets_[link].get(), frame.data(), frame.size(), 0,
                          reinterpret_cast<const sockaddr *>(&to_[link]),
                          sizeof to_[link]) == static_cast<ssize_t>(frame.size()));
@@ -210,7 +226,23 @@ public:
     }
 
 private:
+    // Whether a CPU's queue of received packets has any: the twelfth column, from Linux 5.10 on.
+    static bool queued()
+    {
+        std::ifstream cpus("/proc/net/softnet_stat");
+        for (std::string line; std::getline(cpus, line);) {
+            std::istringstream words(line);
+            std::string word;
+            for (int column = 0; column < 12; ++column)
+                words >> word;
+            if (std::stoul(word, nullptr, 16))
+                return true;
+        }
+        return false;
+    }
+
     Fd home_, sockets_[2];
+    unsigned sent_ = 0;
     sockaddr_ll to_[2]{};
     std::string proof_;
 };

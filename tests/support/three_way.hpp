@@ -70,7 +70,7 @@ public:
     std::map<std::string, std::uint64_t> counts(std::uint64_t sent)
     {
         std::map<std::string, std::uint64_t> out;
-        for (int tries = 0; tries < 200; ++tries) {
+        for (int tries = 0; tries < 6000; ++tries) {
             out = read();
             if (out["everything"] == sent)
                 return out;

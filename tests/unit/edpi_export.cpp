@@ -92,7 +92,7 @@ public:
         int before = -1, now = 0;
         while (before != now) {
             before = now;
-            std::this_thread::sleep_for(150ms);
+            std::this_thread::sleep_for(500ms); // a full buffer is asked after 200 ms, then 400
             REQUIRE(::ioctl(connection_.get(), FIONREAD, &now) == 0);
         }
         return static_cast<std::size_t>(now);
@@ -262,6 +262,7 @@ TEST_CASE("no record goes to a port where nobody is")
     // The next to be sent is the last that goes nowhere.
     listener = Fd();
     CHECK(exporter.put(flow(2)));
+    std::this_thread::sleep_for(300ms); // until the kernel has told
     CHECK(!exporter.put(flow(3)));
     CHECK(exporter.lost() == 1);
     std::this_thread::sleep_for(1100ms);
