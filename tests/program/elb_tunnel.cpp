@@ -59,8 +59,9 @@ public:
         }
         sh("ip addr add 10.0.1.1/24 dev client; ip addr add 2001:db8:1::1/64 dev client nodad");
         sh("ip addr add 10.0.2.1/24 dev server; ip addr add 2001:db8:2::1/64 dev server nodad");
-        sh("ip neigh add 10.0.2.11 lladdr 02:00:00:00:00:02 dev server");
-        sh("ip neigh add 2001:db8:2::11 lladdr 02:00:00:00:00:02 dev server");
+        // Nobody has that address: what "server-" took for its own, the router would send again.
+        sh("ip neigh add 10.0.2.11 lladdr 02:00:00:00:00:09 dev server");
+        sh("ip neigh add 2001:db8:2::11 lladdr 02:00:00:00:00:09 dev server");
         kernel4 = make("t4", "ipip local 10.0.2.1 remote 10.0.2.11 ttl 64 tos inherit", vip);
         kernel6 = make("t6",
                        "ip6tnl mode ip6ip6 local 2001:db8:2::1 remote 2001:db8:2::11 "
