@@ -23,7 +23,9 @@ ANSWERS = {"id": "echo 0", "dpkg-query": "echo installed", "stat": "echo bpf_fs"
 PROGRAMS = ["meson", "ninja", "python3", "debootstrap"]
 CALLED = ["tools/package.sh", "tests/openstack/check.sh", "build/tests/program_efw_difference",
           "build/tests/program_efw_classbench", "build/tests/fuzz/fuzz-one"]
-PARTS = {"test": "meson test -C build --", "sanitize": "meson test -C build-sanitize",
+TEST = "meson test -C build --no-rebuild --print-errorlogs --timeout-multiplier 3"
+PARTS = {"test": f"{TEST} --no-suite docs", "sanitize": "meson test -C build-sanitize",
+         "docs": f"{TEST} --suite docs",
          "difftest": "program_efw_classbench", "fuzz": "python3 tests/fuzz/run.py",
          "package-test": "python3 tests/package/check.py",
          "matrix": "python3 -B tests/matrix/check.py", "openstack-check": "check.sh build"}
