@@ -163,7 +163,8 @@ class Packages(unittest.TestCase):
         self.upgrade()
         journal = machine.run("journalctl", "-u", "evnfd@evnf", "-p", "warning", "--no-pager", "-q").stdout
         self.assertEqual(journal.splitlines(), [])
-        self.assertIn('"application"', (machine.root / "var/log/evnf/flows").read_text())
+        machine.wait_for(lambda: '"application"' in (machine.root / "var/log/evnf/flows").read_text(),
+                         "the record of a flow that has ended")
         self.say("reload")
         (machine.root / "etc/evnf/evnf.toml").write_text(CONFIG.replace("tcp dport 80", "tcp dport 81"))
         machine.run("systemctl", "reload", "evnfd@evnf")
