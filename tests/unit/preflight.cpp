@@ -86,9 +86,10 @@ TEST_CASE("facts are the same as JSON and back")
 {
     for (const auto &path : files()) {
         INFO(path.filename());
-        const json facts = to_json(facts_from_json(read(path).at("facts")));
+        const json given = read(path).at("facts");
+        const json facts = to_json(facts_from_json(given));
         CHECK(to_json(facts_from_json(facts)) == facts);
-        for (const auto &[key, value] : read(path)["facts"]["host"].items())
+        for (const auto &[key, value] : given["host"].items())
             CHECK(facts["host"][key] == value);
     }
     CHECK_THROWS_AS(facts_from_json({{"host", {{"cpus", "four"}}}}), json::exception);
