@@ -140,9 +140,11 @@ class Web:
         for pid_file in self.dir.glob("*.pid"):
             master = int(pid_file.read_text())
             self.workers += map(int, Path(f"/proc/{master}/task/{master}/children").read_text().split())
-        # Connections come and go faster than they are forgotten.
+        # Connections come and go faster than they are forgotten: where the client ends them first,
+        # all its ports would soon wait for a minute, and each connect() would look for a free one.
         for host in (self.client, self.vnf):
-            host.run("sysctl", "-qw", "net.ipv4.ip_local_port_range=1024 65535")
+            host.run("sysctl", "-qw", "net.ipv4.ip_local_port_range=1024 65535",
+                     "net.ipv4.tcp_tw_reuse=1")
         self.start_vnfs()
         self.vnf_pids += [d.daemon.pid for d in self.daemons()]
         self.workers += self.vnf_pids
