@@ -20,6 +20,7 @@ from lab import Host, Lab, LabError
 MARK = "EVNF_DOCS_APART"
 CONFIG = Path("/etc/evnf/evnf.toml")
 LOG = Path("/var/log/evnfd.log")
+MESSAGE = "s/^evnfd: ((error|warning): )?//"  # of a line that journald would have
 PATIENCE = 240
 # What only looks is asked again until it is as the page has it, which may take a while on a
 # machine that has other work: health checks, applications, plans of the offload.
@@ -96,10 +97,10 @@ class DocsLab(Lab):
             seen = out.tell()
             self.daemon = subprocess.Popen(
                 self.vnf.command([self.evnfd, "--config", CONFIG]), stdout=out, stderr=out,
-                stdin=subprocess.DEVNULL, env={**os.environ, "JOURNAL_STREAM": "1:1"})
+                stdin=subprocess.DEVNULL)
         self.processes.append(self.daemon)
         end = time.monotonic() + PATIENCE
-        while "<6>ready" not in (text := LOG.read_bytes()[seen:].decode()):
+        while "evnfd: ready" not in (text := LOG.read_bytes()[seen:].decode()):
             if self.daemon.poll() is not None or time.monotonic() > end:
                 return text
             time.sleep(0.02)
@@ -142,7 +143,7 @@ class DocsLab(Lab):
             return self.service(done[1])
         if done := re.fullmatch(rf"journalctl -u {unit} -o cat(?: -n (\d+))?( \| .*)?", text):
             shown = f"tail -n {done[1]}" if done[1] else "cat"
-            return self.shell(self.vnf, f"{shown} {LOG} | sed 's/^<[0-9]>//'{done[2] or ''}")[0]
+            return self.shell(self.vnf, f"{shown} {LOG} | sed -E '{MESSAGE}'{done[2] or ''}")[0]
         if re.fullmatch(rf"evnfd --config {CONFIG}", text):
             return self.start_service()
         return None
