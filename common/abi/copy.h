@@ -4,8 +4,7 @@
 #include "abi/pkt.h"
 
 #define COPY_MAX_BYTES 3500  /* of a frame; no XDP frame of a 4 KiB page is longer */
-#define COPY_HELD_BYTES 3300 /* of a frame that can be put back: the kernel notes more before it   \
-                              */
+#define COPY_HELD_BYTES 3300 /* of one that can be put back: the kernel notes more before it */
 #define COPY_RING_BYTES (1 << 20)
 #define COPY_RINGS 16            /* workers, at most */
 #define COPY_BUCKETS 128         /* flows are spread over the rings by these; a power of two */
