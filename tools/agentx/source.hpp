@@ -16,7 +16,8 @@ class Source
 public:
     explicit Source(std::string socket) : socket_(std::move(socket)) {}
 
-    // Never older than a few seconds, or what is known without evnfd.
+    // A few seconds old at most, longer where evnfd takes long to answer; or what is known
+    // without it.
     const Snapshot &now();
 
 private:
