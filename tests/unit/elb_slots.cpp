@@ -71,6 +71,22 @@ TEST_CASE("each backend has exactly its share of the slots")
     CHECK(fill_slots({}).empty());
 }
 
+TEST_CASE("who has a weight has a slot, however small it is")
+{
+    for (const unsigned n : {2U, 64U, 65U, 500U}) {
+        std::vector<unsigned> weights(n, 1);
+        weights[0] = 1'000'000;
+        weights[n / 2] = 2'000'000;
+        std::map<std::size_t, unsigned> has;
+        const auto slots = fill_slots(servers(weights));
+        for (const auto b : slots)
+            ++has[b];
+        for (unsigned b = 0; b < n; ++b)
+            CHECK(has[b] >= 1);
+        CHECK(has[n / 2] > slots.size() / 2);
+    }
+}
+
 TEST_CASE("the table depends on the set alone, not on its order")
 {
     auto backends = servers({1, 2, 3, 4, 5});

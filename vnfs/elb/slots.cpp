@@ -25,7 +25,8 @@ std::uint64_t hash_of(const Endpoint &e)
     return h ^ h >> 29;
 }
 
-// How many slots each backend gets: its share, the rest to the largest remainders.
+// How many slots each backend gets: its share, the rest to the largest remainders. Whoever would
+// have none but has a weight takes one from the richest: it is to get connections, if only a few.
 std::vector<unsigned> shares(const std::vector<Weighted> &backends,
                              const std::vector<std::size_t> &order, std::uint64_t total,
                              unsigned slots)
@@ -43,6 +44,12 @@ std::vector<unsigned> shares(const std::vector<Weighted> &backends,
                      [](const auto &a, const auto &b) { return a.first > b.first; });
     for (std::size_t i = 0; given < slots; ++i, ++given)
         ++out[rest[i].second];
+    for (const std::size_t b : order)
+        if (out[b] == 0 && backends[b].weight > 0) {
+            --out[*std::max_element(order.begin(), order.end(),
+                                    [&](std::size_t x, std::size_t y) { return out[x] < out[y]; })];
+            out[b] = 1;
+        }
     return out;
 }
 
