@@ -112,13 +112,14 @@ public:
         if (auto r = clients_.tick(connections_.clock()); !r)
             log_error("forget clients of elb", r.error(), {{"vnf", "elb"}});
         weights_.tell();
-        if (auto r = bring(weights_.now()); !r)
+        if (auto r = reweigh(); !r)
             log_error("elb: weights", r.error(), {{"vnf", "elb"}});
         // Now no slot leads there any more.
         if (auto r = ender_.tick(connections_, weights_.over()); !r)
             log_error("end connections of elb", r.error(), {{"vnf", "elb"}});
     }
     Weights &weights() override { return weights_; }
+    Result<> reweigh() override { return bring(weights_.now()); }
 
     [[nodiscard]] json show(const json &section) const override
     {

@@ -12,9 +12,22 @@ namespace
 constexpr unsigned longest_deadline = 7 * 24 * 3600;
 
 // Only elb's fast path comes with elb's routes, and it has weights.
+HasWeights &weighed(FastPath &fast_path)
+{
+    return dynamic_cast<HasWeights &>(fast_path);
+}
+
 Weights &weights_of(FastPath &fast_path)
 {
-    return dynamic_cast<HasWeights &>(fast_path).weights();
+    return weighed(fast_path).weights();
+}
+
+// Whoever is answered may rely on it: the next connection is placed by what was said.
+Result<json> in_force(FastPath &fast_path, json reply)
+{
+    if (auto r = weighed(fast_path).reweigh(); !r)
+        return std::move(r).context("it is noted, and done within half a second").error();
+    return reply;
 }
 
 json named(const BackendKey &key)
@@ -59,7 +72,7 @@ Result<json> drain(FastPath &fast_path, const Request &request)
     if (*resets)
         reply["reset"] = true;
     weights.monitor()->drain(*key, deadline, *resets);
-    return reply;
+    return in_force(fast_path, std::move(reply));
 }
 
 Result<json> undrain(FastPath &fast_path, const Request &request)
@@ -71,7 +84,7 @@ Result<json> undrain(FastPath &fast_path, const Request &request)
     if (!weights.monitor()->undrain(*key))
         return Error{.code = ENOENT,
                      .what = "backend " + key->second + " of " + key->first + " does not drain"};
-    return named(*key);
+    return in_force(fast_path, named(*key));
 }
 
 } // namespace

@@ -65,6 +65,8 @@ class HasWeights
 public:
     virtual ~HasWeights() = default;
     virtual Weights &weights() = 0;
+    // Brings the slots to the weights of now, as each tick() does.
+    virtual Result<> reweigh() = 0;
 };
 
 // GET /health and /feedback, and the drains.
