@@ -8,6 +8,7 @@
  *
  * One copy is loaded for each interface, with these constants set before.
  */
+#include "lib/lines.h"
 #include "lib/parse.h"
 #include "lib/stage.h"
 
@@ -22,6 +23,36 @@ const volatile __u32 root_not_ip_slot = 0;
  * a wire takes all. The rest is the stack's, as in any router. */
 const volatile bool root_check_mac = false;
 const volatile __u8 root_mac[8] = {}; /* the first six */
+
+/* Tables of stages behind, to be read ahead: see lib/lines.h. Lines of each, 0: there is none;
+ * and whether they are each CPU's. */
+const volatile __u32 root_ahead_1 = 0, root_ahead_1_each_cpu = 0;
+const volatile __u32 root_ahead_2 = 0, root_ahead_2_each_cpu = 0;
+
+struct root_line {
+    __u64 w[8];
+};
+
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(max_entries, 1);
+    __type(key, __u32);
+    __type(value, struct root_line);
+} root_lines_1 SEC(".maps"), root_lines_2 SEC(".maps");
+
+/* Nothing depends on what is read, so nothing waits for it. */
+static __always_inline void read_ahead(struct pkt *p, void *table, __u32 lines, bool each_cpu)
+{
+    const struct root_line *line;
+    __u32 i;
+
+    if (!lines)
+        return;
+    i = line_place(pkt_hash(p), lines, each_cpu);
+    line = bpf_map_lookup_elem(table, &i);
+    if (line)
+        (void)*(const volatile __u64 *)line->w;
+}
 
 static __always_inline bool for_us(struct xdp_md *ctx)
 {
@@ -52,6 +83,10 @@ int root(struct xdp_md *ctx)
     if ((reason & VERDICT_MASK) == VERDICT_SLOW) { /* never was in the chain */
         slot_count(ctx, p, reason);
         return exit_to_kernel(ctx, false);
+    }
+    if (reason == NEXT) {
+        read_ahead(p, &root_lines_1, root_ahead_1, root_ahead_1_each_cpu);
+        read_ahead(p, &root_lines_2, root_ahead_2, root_ahead_2_each_cpu);
     }
     return slot_leave(ctx, p, reason);
 }

@@ -210,6 +210,16 @@ unsigned Generation::slot_of(const Chain &chain, std::size_t place) const
     return plan_.slots.at(slot_place(chain, chain.places[plan_.met(chain, place)]));
 }
 
+std::vector<StageBehind> Generation::stages_behind(const Chain &chain, std::size_t place) const
+{
+    std::vector<StageBehind> out;
+    for (const std::size_t i : chain.reached(place))
+        if (const Place &p = chain.places[i]; p.kind == Place::Kind::stage)
+            out.emplace_back(&plan_.instance(p.instance).type->descriptor,
+                             &instances_.at(p.instance)->maps());
+    return out;
+}
+
 Result<> Generation::load_roots(const Chain &chain, unsigned &port)
 {
     const bool wire = chain.has(Place::Kind::wire);
@@ -218,7 +228,10 @@ Result<> Generation::load_roots(const Chain &chain, unsigned &port)
         const unsigned number = std::min<unsigned>(port++, EXIT_PORTS);
         if (link == plan_.links.end())
             continue; // gone for now; attached when it comes back
-        auto root = bpf::Skeleton<root_bpf>::load(maps_, [&](root_bpf &skel) {
+        bpf::MapSet maps("", &maps_);
+        if (auto r = read_ahead(maps, stages_behind(chain, entry.first)); !r)
+            return r;
+        auto root = bpf::Skeleton<root_bpf>::load(maps, [&](root_bpf &skel) {
             const Layer depth = depth_needed(chain, entry.first, plan_.instances);
             skel.rodata->place_slot = plan_.slots.at(root_place(chain, entry.interface));
             skel.rodata->place_next = slot_of(chain, entry.first);

@@ -15,6 +15,7 @@
 #include "daemon/pins.hpp"
 #include "daemon/slots.hpp"
 #include "daemon/workers.hpp"
+#include "vnfs/ahead.hpp"
 #include "vnfs/vnf.hpp"
 
 struct forward_bpf;
@@ -105,6 +106,8 @@ private:
     Result<> load_taps(const Chain &chain);
     Result<> start_workers();
     [[nodiscard]] unsigned slot_of(const Chain &chain, std::size_t place) const;
+    [[nodiscard]] std::vector<StageBehind> stages_behind(const Chain &chain,
+                                                         std::size_t place) const;
     // For a stage, loads the place's copy of its program.
     Result<int> xdp_program(const Place &place, unsigned slot, unsigned next);
     [[nodiscard]] Result<int> tc_program(const Place &place) const;

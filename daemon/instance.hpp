@@ -36,6 +36,7 @@ public:
     Result<> commit();
 
     [[nodiscard]] FastPath *fast_path() const { return fast_path_.get(); }
+    [[nodiscard]] const bpf::MapSet &maps() const { return maps_; }
     // Loads a place's copy of the program; gives its descriptor. `next` is the slot that
     // follows, or 0 if there are several.
     Result<int> load_place(unsigned slot, unsigned next);

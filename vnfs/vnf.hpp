@@ -171,6 +171,10 @@ struct Descriptor {
     bool has_rules = false;  // searches them by bpf/lib/match.h
     bool copies = false;     // sends copies of packets to its workers
     unsigned cost_ns = 0;    // of a hit, warm, by ./run bench; for estimates
+    // Its map with lines of flows met of late (bpf/lib/lines.h), for the root to read ahead;
+    // and whether each CPU has its own. Null: it has none.
+    const char *lines = nullptr;
+    bool lines_each_cpu = false;
 };
 
 // An output of its stage that something in a section sends packets to.

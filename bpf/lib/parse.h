@@ -420,6 +420,7 @@ static __always_inline enum chain_reason parse_frame(struct frame_ctx *ctx, stru
     p->ttl = 0;
     p->tos = 0;
     p->match = 0;
+    p->hash = 0;
     p->flags = 0;
     p->csum = PKT_CSUM_UNKNOWN;
     p->vlans = 0;

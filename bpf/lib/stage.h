@@ -95,6 +95,7 @@ static __always_inline struct pkt *pkt_get(void)
 static __always_inline void pkt_rewritten(struct pkt *p)
 {
     p->match = 0;
+    p->hash = 0;
 }
 
 static __always_inline void count(void *percpu_counters, __u32 index, __u32 bytes)

@@ -21,7 +21,7 @@ struct copy_head {
     __u32 pad;
     struct pkt pkt;
 };
-ABI_VALUE(struct copy_head, 176);
+ABI_VALUE(struct copy_head, 184);
 
 struct copy_count {
     __u64 sent;

@@ -101,5 +101,6 @@ struct pkt {
     __u16 quoted_l4_off;
 
     __u64 note; /* of a slow packet: what its stage tells the worker that gets it */
+    __u64 hash; /* of the flow, 0: not known; lib/lines.h */
 };
-ABI_VALUE(struct pkt, 152);
+ABI_VALUE(struct pkt, 160);

@@ -86,7 +86,7 @@ struct trace_record {
     __u32 caplen;
     struct pkt pkt;
 };
-ABI_VALUE(struct trace_record, 176);
+ABI_VALUE(struct trace_record, 184);
 
 /* Of the packet that a CPU works on, and its counts; in the map `trace_states`. */
 struct trace_state {

@@ -73,26 +73,31 @@ public:
     // As packets of others would have left it that have had the slot before, or the line.
     void mislead(const pkt &p, std::uint32_t slot)
     {
-        const std::uint64_t hash = edpi_hash_of(&p);
+        const std::uint64_t hash = pkt_hash_of(&p);
         edpi_line line{};
         for (auto &way : line.way)
-            way = EDPI_WAY(hash >> 32, slot);
-        must(table_.put(static_cast<__u32>(hash & (lines - 1)), line));
+            way = EDPI_WAY(hash, slot);
+        must(table_.put(place(hash), line));
     }
     // Which slot the packet's line has for it.
     std::optional<std::uint32_t> remembered(const pkt &p)
     {
-        const std::uint64_t hash = edpi_hash_of(&p);
-        const auto line = table_.get(static_cast<__u32>(hash & (lines - 1)));
+        const std::uint64_t hash = pkt_hash_of(&p);
+        const auto line = table_.get(place(hash));
         REQUIRE(line);
         for (const auto way : line->way)
-            if (way && way >> 32 == hash >> 32)
+            if (way && way >> 32 == static_cast<std::uint32_t>(hash))
                 return static_cast<std::uint32_t>(way) - 1;
         return std::nullopt;
     }
 
 private:
     static constexpr __u32 lines = room * EDPI_LINE_ROOM / EDPI_LINE_WAYS;
+    // As bpf/lib/lines.h has it.
+    static __u32 place(std::uint64_t hash)
+    {
+        return static_cast<__u32>((hash >> 32) * lines >> 32);
+    }
     bpf::Map<__u32, edpi_line> table_;
 };
 

@@ -13,6 +13,7 @@
 #include "forward.skel.h"
 #include "linked.skel.h"
 #include "root.skel.h"
+#include "vnfs/ahead.hpp"
 #include "vnfs/elb/openings.hpp"
 
 namespace evnf::bench
@@ -147,14 +148,6 @@ Result<std::unique_ptr<Subject>> Subject::chain(const std::vector<Stage> &stages
     auto forward = load_object<forward_bpf>(s->maps_, s->objects_);
     if (!forward)
         return forward.error();
-    auto root = load_object<root_bpf>(s->maps_, s->objects_, [](root_bpf &r) {
-        r.rodata->place_slot = root_slot;
-        r.rodata->place_next = root_slot + 1;
-    });
-    if (!root)
-        return root.error();
-    s->entry_ = bpf_program__fd((*root)->progs.root);
-
     std::vector<int> programs;
     for (const Stage &stage : stages) {
         // Maps of its own: two stages of one VNF have each their rules.
@@ -165,6 +158,19 @@ Result<std::unique_ptr<Subject>> Subject::chain(const std::vector<Stage> &stages
             return program.error();
         programs.push_back(*program);
     }
+    bpf::MapSet root_maps("", &s->maps_);
+    std::vector<StageBehind> behind;
+    for (const Loaded &stage : s->stages_)
+        behind.emplace_back(&find_vnf(stage.stage.vnf)->descriptor, stage.maps.get());
+    if (auto r = read_ahead(root_maps, behind); !r)
+        return r.error();
+    auto root = load_object<root_bpf>(root_maps, s->objects_, [](root_bpf &r) {
+        r.rodata->place_slot = root_slot;
+        r.rodata->place_next = root_slot + 1;
+    });
+    if (!root)
+        return root.error();
+    s->entry_ = bpf_program__fd((*root)->progs.root);
     const auto &ends = (*forward)->progs;
     programs.push_back(bpf_program__fd(end == End::forward ? ends.forward_route : ends.end_drop));
     if (auto r = s->join(programs); !r)

@@ -99,7 +99,7 @@ STAGE(edpi)
 {
     __u32 zero = 0, number = 0, from = 0;
     const struct edpi_settings *s = bpf_map_lookup_elem(&edpi_setting, &zero);
-    __u64 now = clock_ns(), hash = edpi_hash_of(p);
+    __u64 now = clock_ns(), hash = pkt_hash(p);
     struct edpi_slot *slot = line_find(p, hash, &number, &from);
 
     if (!s)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* edpi: the slots of flows; how a packet finds its flow's, and is counted there. */
 #pragma once
+#include "lib/lines.h"
 #include "lib/stage.h"
 #include "vnfs/edpi/key.h"
 
@@ -52,8 +53,8 @@ struct {
     __uint(pinning, LIBBPF_PIN_BY_NAME);
 } edpi_free SEC(".maps");
 
-/* Set before loading, as the sizes of the maps are: lines, a power of two, less one. */
-const volatile __u32 edpi_last_line = 0;
+/* Set before loading, as the sizes of the maps are: lines, a power of two. */
+const volatile __u32 edpi_lines_all = 1;
 
 /* In front of the index, which costs a hash of 48 bytes and three cache lines. All CPUs have the
  * same lines, and a way is believed as far as its slot says the same. */
@@ -81,7 +82,7 @@ static __always_inline bool key_is(const struct edpi_key *k, const struct pkt *p
     const struct flow_key *f = &p->flow;
 
     if (k->proto != f->proto || k->family != f->family || k->kind != edpi_kind_of(p) ||
-        k->vlan[0] != edpi_vlan_of(p, 0) || k->vlan[1] != edpi_vlan_of(p, 1))
+        k->vlan[0] != pkt_vlan_of(p, 0) || k->vlan[1] != pkt_vlan_of(p, 1))
         return false;
     *from = !(key_end_is(k, 0, &f->saddr, f->sport) && key_end_is(k, 1, &f->daddr, f->dport));
     return !*from ||
@@ -98,7 +99,7 @@ static __always_inline bool is_flows(__u32 state)
 static __always_inline struct edpi_slot *line_find(const struct pkt *p, __u64 hash, __u32 *number,
                                                    __u32 *from)
 {
-    __u32 i = hash & edpi_last_line, tag = hash >> 32, found = 0;
+    __u32 i = line_place(hash, edpi_lines_all, false), tag = hash, found = 0;
     const struct edpi_line *l = bpf_map_lookup_elem(&edpi_lines, &i);
     struct edpi_slot *slot;
 
@@ -125,7 +126,7 @@ static __always_inline struct edpi_slot *line_find(const struct pkt *p, __u64 ha
 
 static __always_inline void line_keep(__u64 hash, __u32 number)
 {
-    __u32 i = hash & edpi_last_line, tag = hash >> 32;
+    __u32 i = line_place(hash, edpi_lines_all, false), tag = hash;
     struct edpi_line *l = bpf_map_lookup_elem(&edpi_lines, &i);
     __u32 way = bpf_get_prandom_u32();
 

@@ -54,7 +54,7 @@ void Table::set_size(bpf::MapSet &maps, std::uint32_t flows)
         maps.set_size(name, flows);
     const std::uint32_t lines = std::bit_ceil(flows * EDPI_LINE_ROOM / EDPI_LINE_WAYS);
     maps.set_size("edpi_lines", lines);
-    maps.set_constant("edpi_last_line", lines - 1);
+    maps.set_constant("edpi_lines_all", lines);
 }
 
 Result<Table> Table::bind(const bpf::MapSet &maps)

@@ -9,6 +9,7 @@
  */
 #pragma once
 #include "lib/addr.h"
+#include "lib/lines.h"
 #include "vnfs/elb/rewrite.h"
 
 #define ELB_LINE_WAYS 4
@@ -31,29 +32,12 @@ static __always_inline __u32 elb_epoch_now(void)
     return epoch ? *(volatile __u32 *)epoch : 0;
 }
 
-static __always_inline __u64 elb_line_hash(const struct flow_key *f)
-{
-    __u64 h = ((__u64)f->saddr.w[3] << 32 | f->daddr.w[3]) * 0x9e3779b97f4a7c15;
-
-    h ^= h >> 32 ^ (__u64)f->dport << 16 ^ f->sport;
-    h *= 0xbf58476d1ce4e5b9;
-    if (f->family == 6) {
-        h ^= ((__u64)f->saddr.w[1] << 32 | f->saddr.w[2]) ^ h >> 32;
-        h *= 0x94d049bb133111eb;
-    }
-    return h;
-}
-
-/* Two places anywhere, each with its neighbour, as in lib/match_flow.h; by the highest bits of
- * a product, on which all of its factors have a say. */
+/* Two places anywhere, each with its neighbour, as in lib/match_flow.h. */
 static __always_inline __u32 elb_line_place(__u64 hash, __u32 way)
 {
-    __u32 line;
-
     if (way >= ELB_LINE_WAYS / 2)
         hash = (hash ^ hash >> 32) * 0x94d049bb133111eb;
-    line = (hash >> 32) * elb_lines_each >> 32;
-    return bpf_get_smp_processor_id() * elb_lines_each + (line ^ (way & 1));
+    return line_place(hash, elb_lines_each, true) ^ (way & 1);
 }
 
 /* Whether a packet with these signs (signs_of()) may go by a line: of what opens and ends
@@ -71,14 +55,14 @@ static __always_inline bool elb_line_is(const struct elb_line *l, const struct f
 }
 
 /* What is known of the packet's connection in this epoch, or NULL. */
-static __always_inline struct elb_line *elb_line_find(const struct pkt *p, __u8 signs, __u32 epoch)
+static __always_inline struct elb_line *elb_line_find(struct pkt *p, __u8 signs, __u32 epoch)
 {
     struct elb_line *l;
     __u64 hash;
 
     if (!epoch || !elb_line_allowed(signs))
         return NULL;
-    hash = elb_line_hash(&p->flow);
+    hash = pkt_hash(p);
     for (__u32 way = 0; way < ELB_LINE_WAYS; way++) {
         __u32 i = elb_line_place(hash, way);
 
@@ -95,8 +79,8 @@ static __always_inline struct elb_line *elb_line_find(const struct pkt *p, __u8 
 
 /* Remembers what was found, `epoch` having been read before: in the first place that is free
  * in this epoch, or in any. */
-static __always_inline void elb_line_keep(const struct pkt *p, __u8 signs,
-                                          const struct elb_target *t, __u32 epoch)
+static __always_inline void elb_line_keep(struct pkt *p, __u8 signs, const struct elb_target *t,
+                                          __u32 epoch)
 {
     __u32 taken = bpf_get_prandom_u32() % ELB_LINE_WAYS, i;
     struct elb_line *l;
@@ -104,7 +88,7 @@ static __always_inline void elb_line_keep(const struct pkt *p, __u8 signs,
 
     if (!elb_line_allowed(signs))
         return;
-    hash = elb_line_hash(&p->flow);
+    hash = pkt_hash(p);
     i = elb_line_place(hash, taken);
     for (__u32 way = 0; way < ELB_LINE_WAYS; way++) {
         __u32 k = elb_line_place(hash, way);
