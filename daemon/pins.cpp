@@ -198,8 +198,12 @@ Result<std::vector<std::string>> Pins::remove_all() const
     std::vector<std::string> freed;
     std::error_code ec;
     for (const auto &abi : names_in(home_))
-        for (const auto &name : names_in(home_ + "/" + abi + "/links"))
+        for (const auto &name : names_in(home_ + "/" + abi + "/links")) {
+            // Now: by its pin alone a link goes some time after that.
+            if (const Fd link(bpf_obj_get((home_ + "/" + abi + "/links/" + name).c_str())); link)
+                bpf_link_detach(link.get());
             freed.push_back(interface_of(name));
+        }
     fs::remove_all(home_, ec);
     if (ec)
         return sys_error("remove " + home_, ec.value());
