@@ -89,7 +89,7 @@ Result<> Daemon::start(const json &file)
     std::filesystem::create_directories(options_.state_dir, ec);
     if (ec)
         return sys_error("make " + options_.state_dir, ec.value());
-    Pins pins(options_.pin_dir, options_.name);
+    Pins pins(options_.pin_dir, options_.name, options_.anew ? Foreign::replace : Foreign::refuse);
     if (auto r = pins.create(); !r)
         return r;
     if (*kept) {

@@ -103,12 +103,15 @@ Result<> FastPlane::install(const json &document, const json &running, Rtnl &rtn
         pins_.remove_generation(number);
         return r;
     }
+    end_foreign_filters(**next);
     if (auto r = (*next)->commit(); !r)
         log_error("state is not kept beyond this evnfd", r.error());
     unguard(**next);
     detach_unused(**next);
     // A packet half-way through the old chain must still find the old prog array filled.
     bpf::wait_for_packets_in_flight();
+    if (auto r = pins_.replace_foreign(); !r)
+        log_error("what was left in another layout is not removed", r.error());
     number_ = number;
     slots_ = (*next)->plan().slots;
     {
@@ -118,6 +121,21 @@ Result<> FastPlane::install(const json &document, const json &running, Rtnl &rtn
     close_xsks(*current_);
     current_->tick(); // what waits for being in force does not wait for the clock
     return Unit{};
+}
+
+// Those of other layouts cannot be told of this generation, and would drop what comes back to
+// it. What is with a slow path of theirs is dropped.
+void FastPlane::end_foreign_filters(const Generation &next)
+{
+    if (!pins_.has_foreign())
+        return;
+    for (const auto &[name, ifindex] : interfaces()) {
+        for (unsigned g = 0; g < PLACE_GENERATIONS; ++g)
+            if (const unsigned tag = place_tag(owner_, g); tag != next.plan().place_tag())
+                tc::detach(ifindex, tc::Hook::egress, resume_handle(tag));
+        if (next.take_program() < 0)
+            tc::detach(ifindex, tc::Hook::ingress, take_handle());
+    }
 }
 
 // The filters of older generations stay for a while, but what comes in by an interface that
@@ -348,9 +366,7 @@ Result<Plan> FastPlane::plan(const json &document, const json &running, Rtnl &rt
     for (const unsigned old : pins_.generations())
         p.follows_resuming |= current_ ? current_->plan().resumes_itself() : pins_.resumes(old);
     p.observe = observe_;
-    const auto pinned = pins_.generations();
-    p.number =
-        std::max(number_, pinned.empty() ? 0 : *std::max_element(pinned.begin(), pinned.end())) + 1;
+    p.number = std::max(number_, pins_.last_generation()) + 1;
     for (std::size_t c = 0; c < p.chains.size(); ++c)
         for (const auto &name : p.chains[c].interfaces())
             if (!p.links.contains(name) && missing == Missing::refuse)
@@ -370,6 +386,16 @@ Result<Plan> FastPlane::plan(const json &document, const json &running, Rtnl &rt
 Result<> FastPlane::activate(const Generation &next)
 {
     Rollback rollback;
+    if (pins_.has_foreign()) // its own program, as this one's may read other places
+        for (const auto &target : targets_of(next)) {
+            const unsigned ifindex = next.plan().links.at(target.interface).ifindex;
+            auto take =
+                std::make_shared<Fd>(tc::program(ifindex, tc::Hook::ingress, take_handle()));
+            if (*take)
+                rollback.add([this, ifindex, take] {
+                    return tc::attach(ifindex, tc::Hook::ingress, take_handle(), take->get());
+                });
+        }
     rollback.add([this, &next] { return go_back_at_tc(next); });
     // First, so that what the new roots send the slow way finds its way back.
     if (auto r = attach_tc(next); !r)

@@ -34,6 +34,13 @@ public:
     {
     }
 
+    // Where nothing could be put in force, what has other layouts goes on alone.
+    ~FastPlane()
+    {
+        if (!current_)
+            pins_.leave_foreign();
+    }
+
     enum class Missing { refuse, skip };
 
     // Puts the chains and rules of a checked document in force: builds a generation
@@ -71,6 +78,7 @@ private:
     Result<Plan> plan(const json &document, const json &running, Rtnl &rtnl, Missing missing) const;
     Result<> activate(const Generation &next);
     Result<> attach_tc(const Generation &next);
+    void end_foreign_filters(const Generation &next);
     void unguard(const Generation &next);
     void open_xsks(const Generation &next);
     void close_xsks(const Generation &current);

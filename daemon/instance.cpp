@@ -95,18 +95,20 @@ Result<> LoadedInstance::migrate_state(const std::vector<unsigned> &versions)
         return Unit{};
     migrated_from_ = *std::find_if(versions.begin(), versions.end(),
                                    [&](unsigned v) { return v != type.state_version; });
+    if (!type.migrate && pins_.replaces_foreign())
+        return Unit{}; // commit() removes it
     if (!type.migrate)
         return bad_input("the running " + instance_.name + " keeps its state in layout " +
                          std::to_string(migrated_from_) + ", this evnfd in layout " +
                          std::to_string(type.state_version) +
-                         " and cannot convert it: go on with the old evnfd, or end that with "
-                         "evnfd --detach (established connections and counters are then lost)");
+                         " and cannot convert it: go on with the old evnfd, or start this one with "
+                         "--anew (established connections and counters are then lost)");
     return convert();
 }
 
 Result<> LoadedInstance::convert()
 {
-    if (!migrated_from_)
+    if (!migrated_from_ || !instance_.type->migrate)
         return Unit{};
     auto old = pins_.instance_maps(instance_.name, migrated_from_);
     if (!old)

@@ -130,6 +130,7 @@ int serve(const Options &o, const config::Document &file)
         return fail(daemon.error());
     if (auto r = (*daemon)->start(file.value); !r)
         return fail_in(file, r.error());
+    ::unlink(o.anew_path().c_str());
     auto watch =
         (*loop)->watch(signals->get(), [&] { return on_signal(*signals, o, **loop, **daemon); });
     if (!watch)
@@ -148,9 +149,11 @@ int serve(const Options &o, const config::Document &file)
 int run(int argc, char **argv)
 {
     int exit_code = ok;
-    const auto options = parse_options(argc, argv, exit_code);
+    auto options = parse_options(argc, argv, exit_code);
     if (!options)
         return exit_code;
+    if (::access(options->anew_path().c_str(), F_OK) == 0)
+        options->anew = true;
     set_log(options->log);
     if (options->detach) {
         if (auto r = check_privilege(); !r)

@@ -7,8 +7,10 @@
 #include <cctype>
 #include <iostream>
 
+#include "abi/types.h"
 #include "cli/log_options.hpp"
 #include "cli/manual.hpp"
+#include "vnfs/vnf.hpp"
 
 namespace evnf
 {
@@ -23,6 +25,16 @@ std::string check_name(const std::string &name)
                           return std::isalnum(c) || c == '-' || c == '_';
                       });
     return good ? "" : "a name is up to 32 letters, digits, '-' and '_'";
+}
+
+// As "abi=4 elb=4": of the VNFs those that cannot convert another version's state.
+std::string layouts_text()
+{
+    std::string out = "abi=" + std::to_string(EVNF_ABI);
+    for (const auto *type : vnf_types())
+        if (!type->migrate)
+            out += " " + type->name + "=" + std::to_string(type->state_version);
+    return out;
 }
 
 } // namespace
@@ -46,7 +58,14 @@ std::optional<Options> parse_options(int argc, char **argv, int &exit_code)
                  "Take off the fast path that a daemon of this name left, and end")
         ->excludes(check)
         ->excludes(config);
+    app.add_flag("--anew", o.anew,
+                 "Take over from an evnfd whose tables are laid out in another way: interfaces "
+                 "are never without a program, but connections and counters are lost. The same "
+                 "for one start: the file NAME.anew in the --run-dir");
     cli::add_log_options(app, o.log);
+    bool layouts = false;
+    app.add_flag("--layouts", layouts, "Print what is pinned in which layout")
+        ->group(""); // for the package
     bool manual = false;
     app.add_flag("--manual", manual, "Print the page for man")->group(""); // for the build
     app.footer("Ended by SIGTERM or SIGINT, the fast path stays and carries on: start evnfd\n"
@@ -55,6 +74,10 @@ std::optional<Options> parse_options(int argc, char **argv, int &exit_code)
         app.parse(argc, argv);
         if (manual) {
             std::cout << cli::manual_page(app, app.get_name(), "8");
+            return std::nullopt;
+        }
+        if (layouts) {
+            std::cout << layouts_text() << "\n";
             return std::nullopt;
         }
         if (o.config.empty() && !o.detach)

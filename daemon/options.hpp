@@ -18,10 +18,13 @@ struct Options {
     std::string pin_dir = "/sys/fs/bpf/evnf"; // programs, links and maps
     bool check = false;                       // only check the file
     bool detach = false;                      // take the fast path off
+    bool anew = false;                        // replace what has other layouts
     LogSettings log = {};
 
     [[nodiscard]] std::string socket_path() const { return run_dir + "/" + name + ".sock"; }
     [[nodiscard]] std::string lock_path() const { return run_dir + "/" + name + ".lock"; }
+    // The operator's word for --anew at the next start, whoever starts it.
+    [[nodiscard]] std::string anew_path() const { return run_dir + "/" + name + ".anew"; }
     [[nodiscard]] std::string state_path() const { return state_dir + "/" + name + ".json"; }
     [[nodiscard]] std::string journal_path() const { return state_dir + "/" + name + ".journal"; }
     // What fast paths keep besides it, a folder for each instance.

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <sys/vfs.h>
 
+#include <algorithm>
 #include <charconv>
 #include <filesystem>
 #include <set>
@@ -50,6 +51,17 @@ std::vector<std::string> names_in(const std::string &folder)
     return out;
 }
 
+std::vector<unsigned> generations_of(const std::string &base)
+{
+    std::vector<unsigned> out;
+    for (const auto &name : names_in(base + "/gen")) {
+        unsigned n = 0;
+        if (std::from_chars(name.data(), name.data() + name.size(), n).ec == std::errc{})
+            out.push_back(n);
+    }
+    return out;
+}
+
 unsigned link_program(const std::string &path)
 {
     const Fd link(bpf_obj_get(path.c_str()));
@@ -62,22 +74,27 @@ unsigned link_program(const std::string &path)
 
 } // namespace
 
-Pins::Pins(std::string root, std::string name)
+Pins::Pins(std::string root, std::string name, Foreign foreign)
     : root_(root),
       home_(std::move(root) + "/" + std::move(name)),
-      base_(home_ + "/" + abi_dir)
+      base_(home_ + "/" + abi_dir),
+      foreign_(foreign)
 {
 }
 
-Result<> Pins::create() const
+Result<> Pins::create()
 {
-    for (const auto &other : names_in(home_))
-        if (other != abi_dir)
+    for (const auto &other : names_in(home_)) {
+        if (other == abi_dir)
+            continue;
+        if (!replaces_foreign())
             return bad_input(home_ + "/" + other +
                              " was left by an evnfd whose tables are laid out differently (" +
                              abi_dir +
-                             " here): run the old 'evnfd --detach' first; established "
-                             "connections and counters are then lost");
+                             " here), and goes on: start the old evnfd again, or this one with "
+                             "--anew; established connections and counters are then lost");
+        foreign_bases_.push_back(home_ + "/" + other);
+    }
     std::error_code ec;
     for (const auto *folder : {"/maps", "/links", "/gen"}) {
         fs::create_directories(base_ + folder, ec);
@@ -122,18 +139,47 @@ void Pins::remove_state(const std::string &instance, unsigned version) const
     fs::remove_all(maps() + "/" + instance + "/v" + std::to_string(version), ec);
 }
 
+Result<> Pins::replace_foreign()
+{
+    for (const auto &other : foreign_bases_) {
+        std::error_code ec;
+        for (const auto &name : names_in(other + "/links")) {
+            fs::rename(other + "/links/" + name, base_ + "/links/" + name, ec);
+            if (ec)
+                return sys_error("move " + other + "/links/" + name, ec.value());
+        }
+        fs::remove_all(other, ec);
+        if (ec)
+            return sys_error("remove " + other, ec.value());
+    }
+    foreign_bases_.clear();
+    return Unit{};
+}
+
+void Pins::leave_foreign() const
+{
+    std::error_code ec; // what cannot be removed is found again at the next start
+    if (has_foreign())
+        fs::remove_all(base_, ec);
+}
+
 std::optional<unsigned> Pins::known_owner() const
 {
-    for (const auto &entry : names_in(base_))
-        if (entry.starts_with(owner_prefix))
-            return static_cast<unsigned>(std::stoul(entry.substr(owner_prefix.size())));
+    for (const auto &abi : names_in(home_))
+        for (const auto &entry : names_in(home_ + "/" + abi))
+            if (entry.starts_with(owner_prefix))
+                return static_cast<unsigned>(std::stoul(entry.substr(owner_prefix.size())));
     return std::nullopt;
 }
 
 Result<unsigned> Pins::owner() const
 {
-    if (const auto known = known_owner())
+    if (const auto known = known_owner()) {
+        const std::string own = base_ + "/" + owner_prefix + std::to_string(*known);
+        if (::mkdir(own.c_str(), 0700) && errno != EEXIST)
+            return sys_error("make " + own);
         return *known;
+    }
     std::set<std::string> taken;
     for (const auto &name : names_in(root_))
         for (const auto &abi : names_in(root_ + "/" + name))
@@ -154,6 +200,10 @@ Result<unsigned> Pins::owner() const
 
 std::string Pins::link(const std::string &interface) const
 {
+    std::error_code ec;
+    for (const auto &other : foreign_bases_)
+        if (auto path = other + "/links/" + pin_name(interface); fs::exists(path, ec))
+            return path;
     return base_ + "/links/" + pin_name(interface);
 }
 
@@ -165,20 +215,26 @@ std::string Pins::generation(unsigned n) const
 std::vector<std::string> Pins::linked_interfaces() const
 {
     std::vector<std::string> out;
-    for (const auto &name : names_in(base_ + "/links"))
-        out.push_back(interface_of(name));
+    auto bases = foreign_bases_;
+    bases.push_back(base_);
+    for (const auto &base : bases)
+        for (const auto &name : names_in(base + "/links"))
+            out.push_back(interface_of(name));
     return out;
 }
 
 std::vector<unsigned> Pins::generations() const
 {
-    std::vector<unsigned> out;
-    for (const auto &name : names_in(base_ + "/gen")) {
-        unsigned n = 0;
-        if (std::from_chars(name.data(), name.data() + name.size(), n).ec == std::errc{})
-            out.push_back(n);
-    }
-    return out;
+    return generations_of(base_);
+}
+
+unsigned Pins::last_generation() const
+{
+    unsigned last = 0;
+    for (const auto &abi : names_in(home_))
+        for (const unsigned n : generations_of(home_ + "/" + abi))
+            last = std::max(last, n);
+    return last;
 }
 
 bool Pins::resumes(unsigned n) const

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "daemon/tcfilter.hpp"
 
+#include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
 #include <cerrno>
@@ -37,6 +38,16 @@ Result<> attach(unsigned ifindex, Hook hook, unsigned handle, int program)
                              (err == -EINVAL ? " (has another kind of filter this priority?)" : ""),
                          err);
     return Unit{};
+}
+
+Fd program(unsigned ifindex, Hook hook, unsigned handle)
+{
+    const bpf_tc_hook h = hook_of(ifindex, hook);
+    LIBBPF_OPTS(bpf_tc_opts, opts, .handle = handle, .priority = priority);
+    const auto print = libbpf_set_print(nullptr); // it may not be there, which is no fault
+    const int err = bpf_tc_query(&h, &opts);
+    libbpf_set_print(print);
+    return err ? Fd() : Fd(bpf_prog_get_fd_by_id(opts.prog_id));
 }
 
 void detach(unsigned ifindex, Hook hook, unsigned handle)

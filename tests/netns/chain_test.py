@@ -220,6 +220,16 @@ class ChainTest(LabCase):
                          {"0": 1002, "1": 1001, "2": 1001, "3": 1001, "4": 1001})
         pins = Path(PIN_DIR) / self.lab.name / "abi4/maps/probe"
         self.assertEqual([p.name for p in pins.iterdir()], ["v2"])
+        self.lab.stop_daemon()
+        try:
+            os.environ["PROBE_STATE_VERSION"] = "3"
+            (self.lab.dir / f"run/{self.lab.name}.anew").touch()  # what it has seen may be lost
+            self.lab.start_daemon()
+        finally:
+            del os.environ["PROBE_STATE_VERSION"]
+        self.assertEqual(self.probe("probe")["visits"], {})
+        self.assertEqual([p.name for p in pins.iterdir()], ["v3"])
+        self.assertEqual(self.deliver(["n"]), {0: 1})
 
     # -- the slow path as it is in production
 

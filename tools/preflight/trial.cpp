@@ -64,7 +64,7 @@ Result<Trial> load(const nlohmann::json &document)
     auto links = rtnl->links();
     if (!links)
         return links.error();
-    const Pins pins("/sys/fs/bpf/evnf", "trial");
+    Pins pins("/sys/fs/bpf/evnf", "trial");
     if (auto r = pins.create(); !r)
         return r.error();
     const auto before = maps_now();
