@@ -20,8 +20,11 @@ git -c safe.directory="$PWD" ls-files -z --cached --others --exclude-standard | 
 find "$here" -mindepth 1 -maxdepth 1 ! -name 'obj-*' -exec rm -rf {} +
 tar -c --null -T "$out/sources" | tar -x -C "$here"
 rm "$out/sources"
-# debhelper gives the build a home of its own; the compiler's cache is in this one.
+# debhelper gives the build a home of its own; the compiler's cache, and its settings, are in this one.
 export CCACHE_DIR=${CCACHE_DIR:-$HOME/.cache/ccache}
+if [ -z "${CCACHE_CONFIGPATH:-}" ] && [ -e "$HOME/.config/ccache/ccache.conf" ]; then
+    export CCACHE_CONFIGPATH=$HOME/.config/ccache/ccache.conf
+fi
 (cd "$here" && dpkg-buildpackage --build=binary --no-sign --no-pre-clean)
 lintian --fail-on error,warning --info --allow-root "$out/evnf_${version}"_*.changes
 ls "$out"/*.deb
