@@ -145,7 +145,7 @@ const CLI::App *find_page(const CLI::App &app, const std::string &page)
     if (page_of(app) == page)
         return &app;
     for (const auto *sub : commands_of(app))
-        if (page_of(*sub) == page && !commands_of(*sub).empty())
+        if (page_of(*sub) == page)
             return sub;
     return nullptr;
 }
@@ -156,8 +156,7 @@ std::vector<std::string> manual_pages(const CLI::App &app)
 {
     std::vector<std::string> out{page_of(app)};
     for (const auto *sub : commands_of(app))
-        if (!commands_of(*sub).empty())
-            out.push_back(page_of(*sub));
+        out.push_back(page_of(*sub));
     return out;
 }
 

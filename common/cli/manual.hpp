@@ -9,8 +9,8 @@
 namespace evnf::cli
 {
 
-// The pages that a command line makes: its own, as "evnf", and one for each command that has
-// commands of its own, as "evnf-chain".
+// The pages that a command line makes: its own, as "evnf", and one for each of its commands, as
+// "evnf-chain".
 std::vector<std::string> manual_pages(const CLI::App &app);
 
 // One of them for man(1), in `section` such as "1"; empty if there is no such page.
