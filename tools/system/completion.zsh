@@ -1,0 +1,3 @@
+#compdef evnfd evnf-agentx
+# Which have options alone: those that --help lists.
+_arguments --
