@@ -2,8 +2,9 @@
 /* Where a packet that another slow path than the kernel had goes on with its chain:
  *
  *   tap   attached to the exit's interface: what comes in there goes on after place_slot
- *   xsk   run by the daemon (BPF_PROG_TEST_RUN, live frames): the slot is metadata
+ *   xsk   run by the daemon (BPF_PROG_RUN, live frames): a batch says packet and slot
  */
+#include "lib/batch.h"
 #include "lib/parse.h"
 #include "lib/stage.h"
 
@@ -47,13 +48,9 @@ int reenter_tap(struct xdp_md *ctx)
 SEC("xdp")
 int reenter_xsk(struct xdp_md *ctx)
 {
-    struct place_meta *m = (void *)(long)ctx->data_meta;
-    __u32 place;
+    __u32 place = batch_next(ctx);
 
-    if ((void *)(m + 1) > (void *)(long)ctx->data || m->magic != PLACE_META_MAGIC)
-        return XDP_DROP;
-    place = m->place;
-    if (bpf_xdp_adjust_meta(ctx, sizeof(*m)))
+    if (!place)
         return XDP_DROP;
     return go_on(ctx, place & PLACE_SLOT_MASK, ctx->ingress_ifindex);
 }

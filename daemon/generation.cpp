@@ -64,6 +64,12 @@ Plan plan_of(const json &document, const std::vector<Link> &links, const Slots &
     return p;
 }
 
+bool Plan::holds() const
+{
+    return std::any_of(instances.begin(), instances.end(),
+                       [](const Instance &i) { return i.exit == EXIT_XSK; });
+}
+
 bool Plan::has_workers() const
 {
     return std::any_of(instances.begin(), instances.end(),
@@ -187,10 +193,11 @@ Result<> Generation::start_workers()
             if (place.kind == Place::Kind::stage)
                 by_slot_[plan_.slots.at(slot_place(chain, place))] =
                     instances_.at(place.instance)->fast_path();
-    auto workers = Workers::start(maps_, [this](unsigned slot) {
+    const auto find = [this](unsigned slot) {
         const auto it = by_slot_.find(slot);
         return it == by_slot_.end() ? nullptr : it->second;
-    });
+    };
+    auto workers = Workers::start(maps_, find, plan_.holds());
     if (!workers)
         return workers.error();
     workers_ = *std::move(workers);

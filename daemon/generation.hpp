@@ -47,6 +47,8 @@ struct Plan {
     [[nodiscard]] bool resumes_itself() const;
     // Whether packets go to user space: all of some, or copies.
     [[nodiscard]] bool has_workers() const;
+    // Whether packets wait there for a word.
+    [[nodiscard]] bool holds() const;
     [[nodiscard]] unsigned place_tag() const
     {
         return PLACE_MAGIC | owner << PLACE_OWNER_SHIFT |

@@ -39,9 +39,11 @@ struct RingFree {
 class Workers::Worker
 {
 public:
-    static Result<std::shared_ptr<Worker>> start(const FindFastPath &find, const Reenter &reenter)
+    // `back` is null where no packet waits for its word.
+    static Result<std::shared_ptr<Worker>> start(const FindFastPath &find,
+                                                 std::unique_ptr<Reenter::Batch> back)
     {
-        auto w = std::make_shared<Worker>(find, reenter);
+        auto w = std::make_shared<Worker>(find, std::move(back));
         LIBBPF_OPTS(bpf_map_create_opts, opts);
         w->map_ =
             Fd(bpf_map_create(BPF_MAP_TYPE_RINGBUF, "copy_ring", 0, 0, COPY_RING_BYTES, &opts));
@@ -63,7 +65,11 @@ public:
         return w;
     }
 
-    Worker(const FindFastPath &find, const Reenter &reenter) : find_(find), reenter_(reenter) {}
+    Worker(const FindFastPath &find, std::unique_ptr<Reenter::Batch> back)
+        : find_(find),
+          back_(std::move(back))
+    {
+    }
     ~Worker() { end(); }
     Worker(const Worker &) = delete;
     Worker &operator=(const Worker &) = delete;
@@ -95,7 +101,7 @@ public:
     [[nodiscard]] int ring() const { return map_.get(); }
     [[nodiscard]] std::uint64_t handled() const { return handled_; }
     [[nodiscard]] std::uint64_t refused() const { return refused_; }
-    [[nodiscard]] std::uint64_t failed() const { return failed_; }
+    [[nodiscard]] std::uint64_t failed() const { return back_ ? back_->failed() : 0; }
 
 private:
     struct Given {
@@ -125,6 +131,8 @@ private:
             }
             ring_buffer__consume(ring_.get());
             drain();
+            if (back_)
+                back_->send(); // all that may go on by now: none waits for others to come
         }
         objects_.clear();
     }
@@ -164,22 +172,20 @@ private:
         }
         // A VNF that has nothing to say lets its packets go on.
         const bool goes_on = !it->second || it->second->handle(packet);
-        if (!packet.held)
+        if (!packet.held || !back_)
             return;
-        if (!goes_on) {
+        if (goes_on)
+            back_->add(place, ifindex, packet.frame);
+        else
             ++refused_;
-            return;
-        }
-        if (auto r = reenter_.send(place, ifindex, packet.frame); !r && failed_++ == 0)
-            log_error(r.error().message());
     }
 
     const FindFastPath &find_;
-    const Reenter &reenter_;
+    std::unique_ptr<Reenter::Batch> back_;
     Fd map_, wake_, epoll_;
     std::unique_ptr<ring_buffer, RingFree> ring_;
     std::map<unsigned, std::unique_ptr<PacketWorker>> objects_; // by slot; the thread's own
-    std::atomic<std::uint64_t> handled_ = 0, refused_ = 0, failed_ = 0;
+    std::atomic<std::uint64_t> handled_ = 0, refused_ = 0;
 
     std::mutex mutex_; // guards the two below
     std::deque<Given> queue_;
@@ -203,15 +209,19 @@ Workers::~Workers()
         w->end();
 }
 
-Result<std::unique_ptr<Workers>> Workers::start(bpf::MapSet &maps, FindFastPath find)
+Result<std::unique_ptr<Workers>> Workers::start(bpf::MapSet &maps, FindFastPath find, bool hold)
 {
-    auto reenter = Reenter::load(maps);
-    if (!reenter)
-        return reenter.error();
+    std::unique_ptr<Reenter> reenter;
+    if (hold) {
+        auto loaded = Reenter::load(maps);
+        if (!loaded)
+            return loaded.error();
+        reenter = *std::move(loaded);
+    }
     auto copies = bpf::PerCpuCounters<copy_count>::bind(maps, "copy_counts");
     if (!copies)
         return copies.error();
-    std::unique_ptr<Workers> w(new Workers(maps, std::move(find), *std::move(reenter), *copies));
+    std::unique_ptr<Workers> w(new Workers(maps, std::move(find), std::move(reenter), *copies));
     if (auto r = w->add(); !r)
         return r.error();
     if (auto r = w->beat(); !r)
@@ -224,10 +234,18 @@ Result<> Workers::add()
     auto rings = maps_.fd("copy_rings");
     if (!rings)
         return rings.error();
-    auto worker = Worker::start(find_, *reenter_);
+    const auto index = static_cast<__u32>(workers_.size());
+    std::unique_ptr<Reenter::Batch> back;
+    if (reenter_) {
+        auto batch = reenter_->batch(index);
+        if (!batch)
+            return batch.error();
+        back = *std::move(batch);
+    }
+    auto worker = Worker::start(find_, std::move(back));
     if (!worker)
         return worker.error();
-    if (auto r = bpf::put_inner(*rings, static_cast<__u32>(workers_.size()), (*worker)->ring()); !r)
+    if (auto r = bpf::put_inner(*rings, index, (*worker)->ring()); !r)
         return r;
     workers_.push_back(*std::move(worker));
     return spread();

@@ -27,7 +27,8 @@ public:
     // Who handles the packets that left a slot.
     using FindFastPath = std::function<FastPath *(unsigned slot)>;
 
-    static Result<std::unique_ptr<Workers>> start(bpf::MapSet &maps, FindFastPath find);
+    // `hold`: whether packets wait for the workers' word.
+    static Result<std::unique_ptr<Workers>> start(bpf::MapSet &maps, FindFastPath find, bool hold);
     ~Workers(); // ends the threads; what is in their rings has been handled
     Workers(const Workers &) = delete;
     Workers &operator=(const Workers &) = delete;
@@ -62,7 +63,7 @@ private:
 
     bpf::MapSet &maps_;
     FindFastPath find_;
-    std::unique_ptr<Reenter> reenter_;
+    std::unique_ptr<Reenter> reenter_; // null: none waits
     bpf::PerCpuCounters<copy_count> copies_;
     std::vector<std::shared_ptr<Worker>> workers_; // changed by scale() alone
     std::array<std::atomic<std::shared_ptr<Worker>>, COPY_BUCKETS> by_bucket_;

@@ -24,7 +24,7 @@ from image import PYTHON, SOURCE, Image  # noqa: E402
 SKIPPED = 77  # to Meson
 # What a test of a minute has the time for, the longest first: names, and which cases. Left out are
 # those that go through random packets for long, where others load the same programs.
-QUICK = {"forward": [], "parse": ["~program and model agree on random frames"],
+QUICK = {"forward": [], "reenter": [], "parse": ["~program and model agree on random frames"],
          "classify": ["~a packet goes the way of the first rule*"]}
 DRIVERS = ["virtio_pci", "virtio_net"]
 # Seconds: bounds are here only so that a guest that hangs is found.
