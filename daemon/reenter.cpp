@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "daemon/reenter.hpp"
 
+#include <algorithm>
 #include <bit>
 #include <cstring>
 #include <random>
@@ -14,6 +15,11 @@ namespace evnf
 
 namespace
 {
+
+using namespace std::chrono_literals;
+
+constexpr auto spacing = 500us; // of rounds, on the average; nothing waits for longer
+constexpr auto burst = 50ms;    // so much of it may be made up for
 
 static_assert(REENTER_BATCH <= 64); // bits of the set of packets that are left to send
 
@@ -130,10 +136,17 @@ void Reenter::Batch::send()
     count_ = 0;
 }
 
+std::chrono::nanoseconds Reenter::Batch::wait() const
+{
+    return count_ ? std::max(due_ - Clock::now(), Clock::duration::zero()) : 0ns;
+}
+
 // BPF_PROG_RUN with live frames does what the program says with each, as if a driver had
 // received it (Documentation/bpf/bpf_prog_run.rst).
 void Reenter::Batch::run(unsigned ifindex, unsigned count)
 {
+    const auto now = Clock::now();
+    due_ = std::clamp(due_, now - burst, now) + spacing;
     ++call_.key;
     call_.count = count;
     call_.taken = 0;

@@ -3,6 +3,7 @@
 
 #include <array>
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -53,11 +54,17 @@ public:
     void add(unsigned place, unsigned ifindex, std::span<const std::uint8_t> frame);
     // What has come in by one interface stays in its order.
     void send();
+    // How long to wait for others first. A call leaves its pool of pages to the kernel until the
+    // packets are gone, a second at least, and the end of each costs more the more there are: so
+    // many calls wait for one another, but few, and what is sent for lack of room, never.
+    [[nodiscard]] std::chrono::nanoseconds wait() const;
 
     // Packets that could not be put back; the first is logged. From any thread.
     [[nodiscard]] std::uint64_t failed() const { return failed_; }
 
 private:
+    using Clock = std::chrono::steady_clock;
+
     void run(unsigned ifindex, unsigned count);
     void fail(std::uint64_t packets, const Error &why);
     [[nodiscard]] reenter_packet &packet(unsigned i) const;
@@ -68,6 +75,7 @@ private:
     bpf::Mapping packets_;
     unsigned most_; // of a call
     unsigned count_ = 0;
+    Clock::time_point due_; // when the next call comes, if those before it come too often
     std::array<unsigned, REENTER_BATCH> ifindexes_{};
     std::atomic<std::uint64_t> failed_ = 0;
 };

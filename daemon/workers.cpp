@@ -129,16 +129,22 @@ private:
                 const std::lock_guard lock(mutex_);
                 ending = ending_;
             }
-            ring_buffer__consume(ring_.get());
-            drain();
-            if (back_)
-                back_->send(); // all that may go on by now: none waits for others to come
+            read();
+            if (!back_)
+                continue;
+            if (const auto pause = back_->wait(); pause.count() > 0) {
+                std::this_thread::sleep_for(pause);
+                read();
+            }
+            back_->send();
         }
         objects_.clear();
     }
 
-    void drain()
+    // All that is there.
+    void read()
     {
+        ring_buffer__consume(ring_.get());
         std::deque<Given> mine;
         {
             const std::lock_guard lock(mutex_);
