@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // What preflight makes of facts: those of real drivers, in tests/data/preflight, each with all
-// warnings and errors that there are to be.
+// warnings and errors that there are to be. A file says of itself whether it was taken from a
+// running guest or composed of what is published of a driver.
 #include <catch2/catch.hpp>
 #include <filesystem>
 #include <fstream>
@@ -80,6 +81,26 @@ TEST_CASE("facts of real drivers have the findings that they should")
         INFO("not found: " << json(wanted));
         CHECK(wanted.empty());
     }
+}
+
+// As tests/matrix/nic_check.py has it from the kernels.
+TEST_CASE("the greatest MTU at which a driver takes a program is known")
+{
+    struct Greatest {
+        const char *file, *interface;
+        unsigned mtu;
+    };
+    for (const auto &[file, interface, mtu] :
+         {Greatest{"qemu-6.1.json", "eth0", 4064}, Greatest{"qemu-6.12.json", "eth0", 3506},
+          Greatest{"qemu-6.12.json", "eth6", 3494}})
+        for (const unsigned more : {0U, 1U}) {
+            json facts = read(std::string(TESTS_DATA "/preflight/") + file)["facts"];
+            for (auto &i : facts["interfaces"])
+                if (i["name"] == interface)
+                    i["mtu"] = mtu + more;
+            INFO(file << " " << interface << " " << mtu + more);
+            CHECK(errors(facts).contains(std::string(interface) + " xdp") == (more == 1));
+        }
 }
 
 TEST_CASE("facts are the same as JSON and back")

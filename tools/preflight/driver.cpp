@@ -16,9 +16,13 @@ constexpr unsigned intel_3k = 3072 - 26; // buffers of 3 kB, with MACs, two tags
 constexpr unsigned with_tag_and_fcs = page_4k - 8;
 
 constexpr std::array drivers{
+    Driver{"8139cp", {}},
+    Driver{"8139too", {}},
     Driver{"atlantic", {5, 19}},
+    Driver{"bnx2x", {}},
     Driver{"bnxt_en", {4, 11}, page_4k - 4, false, false, true},
     Driver{"bonding", {5, 15}},
+    Driver{"e100", {}},
     Driver{"e1000", {}},
     Driver{"e1000e", {}},
     Driver{"ena", {5, 6}, with_tag_and_fcs, false, true},
@@ -35,9 +39,11 @@ constexpr std::array drivers{
     Driver{"mlx4_en", {4, 8}},
     Driver{"mlx5_core", {4, 9}, with_tag_and_fcs, true},
     Driver{"nfp", {4, 10}},
+    Driver{"pcnet32", {}},
     Driver{"qede", {4, 10}},
     Driver{"r8169", {}},
     Driver{"sfc", {5, 5}},
+    Driver{"tg3", {}},
     Driver{"tun", {4, 14}},
     Driver{"veth", {4, 19}, page_4k, false, false, false, true},
     Driver{"virtio_net", {4, 10}, page_4k, false, false, false, true},

@@ -232,7 +232,7 @@ void refuse_mtu(const Interface &i, const Host &h, const Driver *driver, Refusal
                                   {"ip", "link", "set", "dev", here, "mtu", std::to_string(to)}};
     };
     const auto version = parse_version(h.kernel);
-    constexpr unsigned virtio_header = 12;
+    constexpr unsigned virtio_header = 32; // as the driver pads it
     if (limit && mtu > *limit && i.driver == "virtio_net" && version && *version < Version{6, 3} &&
         mtu <= h.page_size - virtio_header)
         out.push_back({Level::warning, i.name, "mtu",
