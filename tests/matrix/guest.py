@@ -42,8 +42,11 @@ def step(kind, name, words, seconds, env=None):
     if code != 0:
         with LOCK, open("/dev/ttyS0", "w", encoding="utf-8") as console:
             console.write(f"\n== {kind} {name}: {code}\n{out}\n==\n")
+    said = out.strip()
     tell(kind=kind, name=name, passed=code == 0, seconds=round(time.monotonic() - begin, 1),
-         why="" if code == 0 else out.strip()[-WHY:] or f"it ended with {code}")
+         why="" if code == 0 else said[-WHY:] or f"it ended with {code}",
+         # Of a NIC what came of it, as the last line of its test has it.
+         found=json.loads(said.splitlines()[-1]) if kind == "nic" and code == 0 else None)
 
 
 def load(path, seconds):
@@ -71,8 +74,9 @@ def main():
             pool.submit(load, path, seconds)
         for one in plan["programs"]:
             pool.submit(step, "program", one["name"], one["cmd"], seconds, one["env"])
-    for one in plan["hosts"]:
-        step("host", one["name"], one["cmd"], seconds, one["env"])
+    for kind in ("host", "nic"):
+        for one in plan[f"{kind}s"]:
+            step(kind, one["name"], one["cmd"], seconds, one["env"])
     tell(done=True)
 
 

@@ -18,20 +18,28 @@ class NotBooted(GuestError):
     """Nothing was heard of it."""
 
 
+def pairs():
+    """Interfaces that QEMU joins, as its words."""
+    out = []
+    for hub, net in enumerate(NETWORKS):
+        for last in (1, 2):
+            out += ["-netdev", f"hubport,id=n{net}p{last},hubid={hub}", "-device",
+                    f"virtio-net-pci,netdev=n{net}p{last},mac=02:00:00:00:{net:02}:{last:02},romfile="]
+    return out
+
+
 class Guest:
-    def __init__(self, kernel, initrd, console):
+    def __init__(self, kernel, initrd, console, devices):
         """console: the file that gets what the kernel says."""
-        words = ["qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "max", "-m", str(MEMORY),
+        # A tap is an interface of the host: in a network namespace that ends with the guest.
+        apart = ["unshare", "-n"] if any("tap," in word for word in devices) else []
+        words = [*apart, "qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "max", "-m", str(MEMORY),
                  "-smp", str(min(os.cpu_count(), 4)), "-display", "none", "-no-reboot",
                  "-nodefaults", "-monitor", "none",
                  "-kernel", kernel.image, "-initrd", initrd,
                  # On a busy machine an emulated timer is late, which the kernel takes for a broken one.
                  "-append", "console=ttyS0 panic=-1 quiet no_timer_check",
-                 "-serial", f"file:{console}", "-serial", "stdio"]
-        for hub, net in enumerate(NETWORKS):
-            for last in (1, 2):
-                words += ["-netdev", f"hubport,id=n{net}p{last},hubid={hub}", "-device",
-                          f"virtio-net-pci,netdev=n{net}p{last},mac=02:00:00:00:{net:02}:{last:02},romfile="]
+                 "-serial", f"file:{console}", "-serial", "stdio", *devices]
         self.process = subprocess.Popen([str(w) for w in words], stdin=subprocess.DEVNULL,
                                         stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 

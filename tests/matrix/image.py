@@ -19,6 +19,8 @@ PROGRAMS = [
                          for kind in ("", "-nft", "-legacy") for what in ("", "-save", "-restore")),
     "/usr/bin/ndpiReader", "/bin/cat", "/bin/grep", "/bin/rm",
 ]
+# What a guest needs that only looks at its interfaces.
+SMALL = [PYTHON, "/bin/sh", "/bin/ip", "/sbin/ethtool", "/sbin/modprobe"]
 XDP_TOOLS = ["/usr/sbin/xdpdump", "/usr/sbin/xdp-filter", "/usr/sbin/xdp-loader"]
 FILES = ["/etc/passwd", "/etc/group", "/etc/nsswitch.conf", "/etc/protocols", "/etc/services"]
 # Modules that packets meet; the kernel asks for them as they are needed.
@@ -68,8 +70,8 @@ class Image:
     def add_tree(self, path, ignore=None):
         shutil.copytree(path, self.at(path), ignore=ignore, dirs_exist_ok=True)
 
-    def add_system(self, xdp_tools):
-        for path in PROGRAMS + (XDP_TOOLS if xdp_tools else []):
+    def add_system(self, programs, xdp_tools=False):
+        for path in programs + (XDP_TOOLS if xdp_tools else []):
             self.add(path)
         for path in FILES:
             if Path(path).exists():
@@ -89,13 +91,14 @@ class Image:
         self.add_tree(SOURCE / "tests", shutil.ignore_patterns("*.cpp", "*.hpp", "__pycache__", "corpus"))
         self.add_tree(SOURCE / "tools/lab", shutil.ignore_patterns("__pycache__"))
 
-    def write(self, kernel, plan, to):
-        """All of it for one kernel, whose first process follows the plan."""
+    def write(self, kernel, plan, to, files=MODULES):
+        """All of it for one kernel, with these of its modules; its first process follows the plan."""
         modules = self.at("/lib/modules")
         shutil.rmtree(modules, ignore_errors=True)
-        for name in MODULES:
-            if (kernel.modules / "kernel" / name).exists():
-                shutil.copytree(kernel.modules / "kernel" / name, modules / kernel.release / "kernel" / name)
+        for at in [at for name in files for at in sorted((kernel.modules / "kernel").glob(name))]:
+            copy = modules / kernel.release / at.relative_to(kernel.modules)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            (shutil.copytree if at.is_dir() else shutil.copy)(at, copy)
         for name in ("modules.builtin", "modules.builtin.modinfo", "modules.order"):
             shutil.copy(kernel.modules / name, modules / kernel.release)
         run("depmod", "-b", self.root, kernel.release)

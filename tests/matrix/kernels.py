@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""kernels.py FOLDER VERSION...: Debian's kernels for virtual machines, unpacked in FOLDER, once.
+"""kernels.py FOLDER VERSION...: Debian's kernels, unpacked in FOLDER, once: "6.1" is that for
+virtual machines, "6.1-machine" that for machines, which has the drivers of their NICs.
 
 They come from Debian's archive by lists of their own: neither the machine's sources nor what is
 installed on it changes.
@@ -11,7 +12,9 @@ import sys
 from pathlib import Path
 
 # Debian 12 has the kernel of Debian 13 too, in the same archive.
-PACKAGES = {"6.1": "linux-image-cloud-amd64", "6.12": "linux-image-6.12-cloud-amd64"}
+VERSIONS = ("6.1", "6.12")
+PACKAGES = {"6.1": "linux-image-cloud-amd64", "6.1-machine": "linux-image-amd64",
+            "6.12": "linux-image-6.12-cloud-amd64", "6.12-machine": "linux-image-6.12-amd64"}
 SOURCE = ("deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] "
           "http://deb.debian.org/debian-security bookworm-security main\n")
 
@@ -48,7 +51,7 @@ def fetch(folder, version):
     if kernel := find(folder, version):
         return kernel
     if version not in PACKAGES:
-        raise KernelError(f"there is no kernel {version}: {' and '.join(PACKAGES)} are known")
+        raise KernelError(f"there is no kernel {version}: {' and '.join(VERSIONS)} are known")
     apt = (folder / "apt").resolve()
     for name in ("lists/partial", "cache/archives/partial"):
         (apt / name).mkdir(parents=True, exist_ok=True)

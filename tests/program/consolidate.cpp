@@ -4,7 +4,8 @@
 // somebody watches, against the same chain in its plainest form: the same verdict, the same bytes,
 // the same counters, the same connections.
 //
-// EVNF_CAPTURES names a folder of pcap and pcapng files, whose frames are tried too.
+// EVNF_CAPTURES names a folder of pcap and pcapng files, whose frames are tried too; EVNF_PACKETS
+// (50,000) says how many random frames each chain gets.
 #include <catch2/catch.hpp>
 
 #include <linux/bpf.h>
@@ -15,6 +16,7 @@
 #include <iostream>
 
 #include "daemon/trace.hpp"
+#include "support/environment.hpp"
 #include "support/frame.hpp"
 #include "support/generation.hpp"
 
@@ -24,7 +26,6 @@ using namespace evnf::test;
 namespace
 {
 
-constexpr unsigned random_frames = 50'000;
 constexpr std::size_t largest = 3400; // that a test run takes in one piece
 constexpr std::array<std::uint8_t, 6> mac{0x02, 0, 0, 0, 0, 0x01};
 const std::string vip = "198.51.100.10", vip6 = "2001:db8:2::10";
@@ -223,6 +224,7 @@ public:
     void run_all()
     {
         Random random(11);
+        const unsigned random_frames = environment("EVNF_PACKETS", 50'000);
         for (unsigned i = 0; i < random_frames; ++i)
             run(any_frame(random));
         for (Bytes frame : captured_frames()) {

@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "matrix"))
 import check  # noqa: E402  (found by the line above)
 
 KERNEL = SimpleNamespace(release="6.1.0-1", package="6.1.1-1", image="vmlinuz")
-PLAN = {"objects": ["/b/root.bpf.o"], "programs": [{"name": "elb"}], "hosts": []}
+PLAN = {"objects": ["/b/root.bpf.o"], "programs": [{"name": "elb"}], "hosts": [], "nics": []}
 BOOTED = {"booted": "6.1.0-1"}
 LOADED = {"kind": "load", "name": "root", "passed": True, "seconds": 1.5, "why": ""}
 BROKEN = {"kind": "program", "name": "elb", "passed": False, "seconds": 2.5, "why": "elb.cpp:7"}
@@ -48,7 +48,7 @@ class Runs(unittest.TestCase):
             (self.dir / str(n)).write_text("SeaBIOS\n" + "".join(json.dumps(t) + "\n" for t in told))
             if stays:
                 (self.dir / f"{n}.stays").touch()
-        result = check.run_kernel(KERNEL, PLAN, "initrd", self.dir / "console")
+        result = check.run_kernel(KERNEL, PLAN, "initrd", self.dir / "console", [])
         self.assertEqual((self.dir / "starts").read_text(), f"{len(starts)}\n")
         return result
 
@@ -85,6 +85,25 @@ class Runs(unittest.TestCase):
         self.assertIn("it does not boot", result["error"])
         self.assertEqual([s["passed"] for s in result["steps"]], [False, False])
 
+    def test_what_is_said_of_nics_and_of_what_is_left_out(self):
+        results = {"6.1": {"package": "6.1.1-1", "seconds": 9, "steps": [
+            {"kind": "nic", "name": "e1000", "passed": True, "seconds": 3, "found": {"verdict": "not native"}},
+            {"kind": "program", "name": "bench_programs", "passed": False, "seconds": 0, "skipped": "it measures"},
+            {"kind": "program", "name": "efw_exchange", "passed": True, "seconds": 4}]}}
+        with contextlib.redirect_stdout(io.StringIO()) as out:
+            check.table(results)
+        rows = [" ".join(line.split()) for line in out.getvalue().splitlines()]
+        self.assertEqual(rows[1:], ["nic e1000 not native 3.0 s", "program bench_programs skipped it measures",
+                                    "program efw_exchange 4.0 s a part: EVNF_ROUNDS=2",
+                                    "6.1: 2 passed, 0 failed, 1 skipped in 9 s"])
+
+    def test_several_guests_are_one_result(self):
+        results = {}
+        check.add(results, "6.1", self.run_guest([BOOTED, LOADED, BROKEN, {"done": True}]))
+        check.add(results, "6.1", self.run_guest([BOOTED, LOADED]))
+        self.assertEqual([s["passed"] for s in results["6.1"]["steps"]], [True, False, True, False])
+        self.assertIn("it ended", results["6.1"]["error"])
+
     def test_the_table(self):
         results = {"6.1": self.run_guest([BOOTED, LOADED, BROKEN, {"done": True}]),
                    "6.12": self.run_guest([BOOTED, LOADED, {"done": True}])}
@@ -93,7 +112,7 @@ class Runs(unittest.TestCase):
         rows = [line.split() for line in out.getvalue().splitlines()]
         self.assertEqual(rows[1:3], [["load", "root", "1.5", "s", "1.5", "s"],
                                      ["program", "elb", "FAILED", "FAILED"]])
-        self.assertEqual(out.getvalue().splitlines()[3].split(" in ")[0], "6.1: 1 of 2 passed")
+        self.assertEqual(out.getvalue().splitlines()[3].split(" in ")[0], "6.1: 1 passed, 1 failed, 0 skipped")
 
 
 if __name__ == "__main__":
