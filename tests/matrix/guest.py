@@ -49,9 +49,9 @@ def step(kind, name, words, seconds, env=None):
          found=json.loads(said.splitlines()[-1]) if kind == "nic" and code == 0 else None)
 
 
-def load(path, seconds):
-    name = Path(path).name.removesuffix(".bpf.o")
-    pins = Path("/sys/fs/bpf", f"load_{name}")
+def load(path, seconds, beside=""):
+    name = Path(path).name.removesuffix(".bpf.o") + (f" beside {beside}" if beside else "")
+    pins = Path("/sys/fs/bpf", f"load_{name.replace(' ', '_')}")
     step("load", name, ["bpftool", "prog", "loadall", path, str(pins)], seconds)
     for pin in pins.glob("*"):
         pin.unlink()
@@ -72,6 +72,11 @@ def main():
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for path in plan["objects"]:
             pool.submit(load, path, seconds)
+    if plan["beside"]:  # a module that programs call into, if it is there
+        subprocess.run(["modprobe", plan["beside"]], check=True)
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for path in plan["again"]:
+            pool.submit(load, path, seconds, plan["beside"])
         for one in plan["programs"]:
             pool.submit(step, "program", one["name"], one["cmd"], seconds, one["env"])
     for kind in ("host", "nic"):

@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "matrix"))
 import check  # noqa: E402  (found by the line above)
 
 KERNEL = SimpleNamespace(release="6.1.0-1", package="6.1.1-1", image="vmlinuz")
-PLAN = {"objects": ["/b/root.bpf.o"], "programs": [{"name": "elb"}], "hosts": [], "nics": []}
+PLAN = {"objects": ["/b/root.bpf.o"], "beside": "", "again": [], "programs": [{"name": "elb"}], "hosts": [], "nics": []}
 BOOTED = {"booted": "6.1.0-1"}
 LOADED = {"kind": "load", "name": "root", "passed": True, "seconds": 1.5, "why": ""}
 BROKEN = {"kind": "program", "name": "elb", "passed": False, "seconds": 2.5, "why": "elb.cpp:7"}

@@ -168,7 +168,9 @@ static __always_inline bool offload_no_connection(struct xdp_md *ctx, const stru
     struct bpf_sock_tuple tuple = {};
     struct nf_conn *ct;
 
-    if (!bpf_xdp_ct_lookup || !bpf_ct_release)
+    /* Asked by a type that came with the kfuncs. Their own addresses, where they are a module's,
+     * libbpf before 1.2 takes for those of the kernel's BTF, and the kernel refuses the program. */
+    if (!bpf_core_type_exists(struct bpf_ct_opts))
         return false;
     if (p->flow.family == 4) {
         tuple.ipv4.saddr = p->flow.saddr.w[3];
