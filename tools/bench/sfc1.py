@@ -130,7 +130,7 @@ class Web:
 
     def __init__(self, build, prefix, setup):
         # nginx's own default: keep-alive, and the few connections find both servers.
-        super().__init__(build, prefix=prefix, keepalive_requests=1000)
+        super().__init__(build, prefix=prefix, keepalive_requests=1000, queues=sfc.QUEUES)
         self.setup = setup
         self.title = setup.title
 
