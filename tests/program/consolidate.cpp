@@ -8,12 +8,13 @@
 // (50,000) says how many random frames each chain gets.
 #include <catch2/catch.hpp>
 
-#include <linux/bpf.h>
+#include <bpf/bpf.h>
 #include <netinet/in.h>
 
 #include <filesystem>
 #include <fstream>
 #include <iostream>
+#include <set>
 
 #include "daemon/trace.hpp"
 #include "support/environment.hpp"
@@ -30,6 +31,27 @@ constexpr std::size_t largest = 3400; // that a test run takes in one piece
 constexpr std::array<std::uint8_t, 6> mac{0x02, 0, 0, 0, 0, 0x01};
 const std::string vip = "198.51.100.10", vip6 = "2001:db8:2::10";
 const std::string server = "10.0.2.11", server6 = "2001:db8:3::11";
+
+// The names of the maps that a program has.
+std::set<std::string> maps_of(int program)
+{
+    std::array<__u32, 64> ids{};
+    bpf_prog_info info{};
+    info.nr_map_ids = ids.size();
+    info.map_ids = reinterpret_cast<__u64>(ids.data());
+    __u32 size = sizeof info;
+    REQUIRE(bpf_obj_get_info_by_fd(program, &info, &size) == 0);
+    REQUIRE(info.nr_map_ids <= ids.size());
+    std::set<std::string> out;
+    for (__u32 i = 0; i < info.nr_map_ids; ++i) {
+        const Fd fd(bpf_map_get_fd_by_id(ids[i]));
+        bpf_map_info map{};
+        __u32 map_size = sizeof map;
+        REQUIRE(bpf_obj_get_info_by_fd(fd.get(), &map, &map_size) == 0);
+        out.insert(map.name);
+    }
+    return out;
+}
 
 void sh(const std::string &command)
 {
@@ -374,4 +396,23 @@ TEST_CASE("the chain that the daemon builds is another than the plain one")
     }
     CHECK(cheap.run(frame, "in0").verdict == XDP_REDIRECT);
     CHECK(plain.run(frame, "in0").verdict == XDP_DROP);
+}
+
+TEST_CASE("the root reads ahead the lines of stages behind the first")
+{
+    const Network network;
+    const json efw{{"default", "accept"}, {"rules", {"tcp dport 81 drop"}}};
+    const auto read_by_root = [&](const std::string &path) {
+        const BuiltForm form(plan_of(document_of(path, efw)));
+        std::set<std::string> out;
+        for (const auto &name : maps_of(form.root("in0")))
+            if (name.ends_with("_lines"))
+                out.insert(name);
+        return out;
+    };
+    using Names = std::set<std::string>;
+    CHECK(read_by_root("in(in0, out0) -> efw -> edpi -> elb -> out") ==
+          Names{"edpi_lines", "elb_lines"});
+    CHECK(read_by_root("in(in0, out0) -> edpi -> elb -> out") == Names{"elb_lines"});
+    CHECK(read_by_root("in(in0, out0) -> elb -> out").empty());
 }
