@@ -20,7 +20,8 @@ namespace evnf::efw::offload
 namespace
 {
 
-constexpr std::chrono::seconds patience(10);
+// Only so that one that hangs is found: a list of many rules takes long on a small, busy machine.
+constexpr std::chrono::seconds patience(60);
 
 struct Actions {
     Actions() { posix_spawn_file_actions_init(&raw); }
