@@ -22,8 +22,10 @@
 #include "abi/pkt.h"
 #include "lib/ctx.h"
 
-#define CSUM_CHUNK 64
-#define CSUM_MAX_CHUNKS 64 /* 4096 bytes: a single-buffer XDP frame is smaller */
+#define CSUM_MAX_BYTES 4096 /* a single-buffer XDP frame is smaller */
+#define CSUM_BULK 512       /* the most that bpf_csum_diff() takes */
+#define CSUM_CHUNK 32       /* a TCP header with a timestamp */
+#define CSUM_PART 64        /* what is copied to be read */
 
 /* Folds a sum to 16 bits. Zero only if every word summed was zero. */
 static __always_inline __u16 csum_fold(__u64 sum)
@@ -98,32 +100,87 @@ static __always_inline __u16 *csum_field(struct frame_ctx *ctx, const struct pkt
     return NULL;
 }
 
-#define CSUM_UNREADABLE (~0ULL) /* no sum of CSUM_MAX_CHUNKS gets there */
+#define CSUM_UNREADABLE (~0ULL) /* no sum of so few bytes gets there */
 
 /* The sum of the bytes [off, off + len) of the frame, not folded. A global function,
- * so that the verifier goes through it once; almost no packet needs it. */
+ * so that the verifier goes through it once. CSUM_UNREADABLE if the frame ends before. */
+#ifdef EVNF_TC
+
+/* An skb's bytes are in several places. */
 __noinline __u64 csum_bytes(struct frame_ctx *ctx, __u32 off, __u32 len)
 {
-    __u32 words[CSUM_CHUNK / 4];
+    __u32 words[CSUM_PART / 4];
     __u32 sum = 0;
 
-    for (int i = 0; i < CSUM_MAX_CHUNKS && len >= CSUM_CHUNK; i++) {
+    for (int i = 0; i < CSUM_MAX_BYTES / CSUM_PART && len >= CSUM_PART; i++) {
         if (frame_load(ctx, off, words, sizeof(words)))
             return CSUM_UNREADABLE;
         sum = bpf_csum_diff(NULL, 0, words, sizeof(words), sum);
-        off += CSUM_CHUNK;
-        len -= CSUM_CHUNK;
+        off += CSUM_PART;
+        len -= CSUM_PART;
     }
-    if (len >= CSUM_CHUNK)
+    if (len >= CSUM_PART)
         return CSUM_UNREADABLE;
     if (len == 0)
         return sum;
     __builtin_memset(words, 0, sizeof(words));
     /* The mask says to the verifier that 1..63 bytes are left. */
-    if (frame_load(ctx, off, words, ((len - 1) & (CSUM_CHUNK - 1)) + 1))
+    if (frame_load(ctx, off, words, ((len - 1) & (CSUM_PART - 1)) + 1))
         return CSUM_UNREADABLE;
     return bpf_csum_diff(NULL, 0, words, sizeof(words), sum);
 }
+
+#else
+
+/* A frame of XDP is read in place: the bulk by the kernel's own loop, and little here, since a
+ * call costs more. */
+__noinline __u64 csum_bytes(struct frame_ctx *ctx, __u32 off, __u32 len)
+{
+    void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+    __u64 sum = 0;
+
+    if (off >= CSUM_MAX_BYTES || len > CSUM_MAX_BYTES - off)
+        return CSUM_UNREADABLE;
+    for (int i = 0; i < CSUM_MAX_BYTES / CSUM_BULK && len >= CSUM_BULK; i++) {
+        void *at = data + (off & (CSUM_MAX_BYTES - 1));
+
+        if (at + CSUM_BULK > end)
+            return CSUM_UNREADABLE;
+        sum += (__u32)bpf_csum_diff(NULL, 0, at, CSUM_BULK, 0);
+        off += CSUM_BULK;
+        len -= CSUM_BULK;
+    }
+    for (int i = 0; i < CSUM_BULK / CSUM_CHUNK && len >= CSUM_CHUNK; i++) {
+        __u32 *at = data + (off & (CSUM_MAX_BYTES - 1));
+
+        if ((void *)(at + CSUM_CHUNK / 4) > end)
+            return CSUM_UNREADABLE;
+#pragma unroll
+        for (int w = 0; w < CSUM_CHUNK / 4; w++)
+            sum += at[w];
+        off += CSUM_CHUNK;
+        len -= CSUM_CHUNK;
+    }
+    for (int i = 0; i < CSUM_CHUNK / 2 && len >= 2; i++) {
+        __u16 *at = data + (off & (CSUM_MAX_BYTES - 1));
+
+        if ((void *)(at + 1) > end)
+            return CSUM_UNREADABLE;
+        sum += *at;
+        off += 2;
+        len -= 2;
+    }
+    if (len == 1) {
+        __u8 *at = data + (off & (CSUM_MAX_BYTES - 1));
+
+        if ((void *)(at + 1) > end)
+            return CSUM_UNREADABLE;
+        sum += bpf_htons((__u16)*at << 8);
+    }
+    return sum;
+}
+
+#endif
 
 #ifdef EVNF_TC
 
