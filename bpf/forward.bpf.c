@@ -93,7 +93,7 @@ int forward_route(struct xdp_md *ctx)
     if (p->ttl <= 1)
         return route_leave(ctx, p, FWD_SLOW_TTL);
 
-    if (!csum_finish(ctx, p))
+    if (!csum_send(ctx, p))
         return route_leave(ctx, p, SLOW_L4_UNKNOWN);
     eth = frame_at(ctx, 0, sizeof(*eth));
     if (!eth || !hop_count(ctx, p))
@@ -114,7 +114,7 @@ int forward_wire(struct xdp_md *ctx)
     peer = bpf_map_lookup_elem(&wire_peers, &p->slot);
     if (!peer || *peer == 0)
         return end_leave(ctx, p, FWD_DROP_NO_PEER);
-    if (!csum_finish(ctx, p))
+    if (!csum_send(ctx, p))
         return end_leave(ctx, p, SLOW_L4_UNKNOWN);
     return transmit(ctx, p, *peer);
 }
@@ -128,7 +128,7 @@ int forward_hairpin(struct xdp_md *ctx)
 
     if (!p)
         return XDP_DROP;
-    if (!csum_finish(ctx, p))
+    if (!csum_send(ctx, p))
         return end_leave(ctx, p, SLOW_L4_UNKNOWN);
     eth = frame_at(ctx, 0, sizeof(*eth));
     if (!eth)

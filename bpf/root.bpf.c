@@ -22,7 +22,8 @@ const volatile __u32 root_not_ip_slot = 0;
 /* Where the chain routes, it takes only frames sent to this interface's address;
  * a wire takes all. The rest is the stack's, as in any router. */
 const volatile bool root_check_mac = false;
-const volatile __u8 root_mac[8] = {}; /* the first six */
+const volatile __u8 root_mac[8] = {};     /* the first six */
+const volatile bool root_generic = false; /* the interface's XDP is */
 
 /* Tables of stages behind, to be read ahead: see lib/lines.h. Lines of each, 0: there is none;
  * and whether they are each CPU's. */
@@ -75,6 +76,8 @@ int root(struct xdp_md *ctx)
     p->port = root_port;
     trace_clock(p);
     reason = parse_frame(ctx, p, root_depth, 0);
+    if (root_generic)
+        p->flags |= PKT_F_SKB;
     trace_begin(p, reason == NEXT);
     if (reason == SLOW_NOT_IP && root_not_ip_slot)
         return slot_goto(ctx, p, NEXT, root_not_ip_slot);

@@ -245,6 +245,7 @@ Result<> Generation::load_roots(const Chain &chain, unsigned &port)
             skel.rodata->root_depth = static_cast<__u32>(depth);
             skel.rodata->root_port = number;
             skel.rodata->root_check_mac = !wire;
+            skel.rodata->root_generic = chain.generic;
             for (const std::size_t i : chain.reached(entry.first))
                 if (chain.places[i].kind == Place::Kind::wire)
                     skel.rodata->root_not_ip_slot =

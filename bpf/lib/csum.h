@@ -267,8 +267,8 @@ static __always_inline bool csum_right(struct frame_ctx *ctx, struct pkt *p)
     return sum != CSUM_UNREADABLE && csum_fold(csum_pseudo(&p->flow, len) + sum) == 0xffff;
 }
 
-/* Finishes a partial checksum in software. Called just before a frame leaves by
- * XDP, after which nobody else would. False if the segment cannot be read. */
+/* Finishes a partial checksum in software, for who gets the bytes alone. False if the segment
+ * cannot be read. */
 static __always_inline bool csum_finish(struct frame_ctx *ctx, struct pkt *p)
 {
     __u32 len = 0;
@@ -290,6 +290,13 @@ static __always_inline bool csum_finish(struct frame_ctx *ctx, struct pkt *p)
     *field = csum ? csum : 0xffff;
     p->csum = PKT_CSUM_COMPLETE;
     return true;
+}
+
+/* csum_finish() just before a frame leaves by XDP, after which nobody else would; but what is still
+ * an skb, and known to be partial, the kernel or hardware finishes, once more if it has been. */
+static __always_inline bool csum_send(struct frame_ctx *ctx, struct pkt *p)
+{
+    return p->flags & PKT_F_SKB || csum_finish(ctx, p);
 }
 
 #endif

@@ -53,6 +53,7 @@ enum pkt_flag {
     PKT_F_RTHDR = 1 << 1,  /* an IPv6 routing header: daddr may not be the final one */
     PKT_F_QUOTED = 1 << 2, /* an ICMP error whose quoted packet is known, see pkt.quoted */
     PKT_F_VIA = 1 << 3,    /* a stage has chosen the next hop, see pkt.via */
+    PKT_F_SKB = 1 << 4,    /* XDP is generic: the kernel finishes a partial checksum at the end */
 };
 
 /* What is known of the layer 4 checksum: see bpf/lib/csum.h. */

@@ -184,7 +184,7 @@ __noinline __u32 backend_takes(struct frame_ctx *ctx)
     if (limit || !room)
         return NEXT;
 #ifndef EVNF_TC
-    if (!csum_finish(ctx, p)) /* nobody else would find it in there */
+    if (!csum_send(ctx, p)) /* nobody else would find it in there */
         return SLOW_L4_UNKNOWN;
 #endif
     return NEXT;
