@@ -94,6 +94,13 @@ def older(package, folder):
 class Packages(unittest.TestCase):
     maxDiff = None
 
+    def run(self, result=None):
+        try:
+            return super().run(result)
+        except KeyboardInterrupt:
+            self.doCleanups()
+            raise
+
     def setUp(self):
         self.temporary = Path(tempfile.mkdtemp(prefix=PREFIX))
         self.addCleanup(shutil.rmtree, self.temporary)
@@ -359,5 +366,11 @@ class Alerts(unittest.TestCase):
                 run(self.promtool, "test", "rules", Path(folder, "evnf.rules.test.yml"))
 
 
+def interrupted(*_):
+    raise KeyboardInterrupt
+
+
 if __name__ == "__main__":
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, interrupted)
     unittest.main(argv=["package-test"], verbosity=1)
