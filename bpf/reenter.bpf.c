@@ -26,7 +26,7 @@ static __always_inline int go_on(struct xdp_md *ctx, __u32 slot, __u32 ifindex)
     reason = parse_frame(ctx, p, PARSE_QUOTED, 0);
     trace_begin(p, reason == NEXT);
     if (reason == NEXT) {
-        csum_finish(ctx, p); /* it may have gone there from tc, where nobody does */
+        csum_finish(ctx, p); /* no kernel knows any more that it is to be */
         return slot_go_on(ctx, p, NEXT_RESUMED);
     }
     /* Only IP packets went there: a neighbour's question is the kernel's, the rest

@@ -142,14 +142,12 @@ static __always_inline int exit_slow(struct xdp_md *ctx, struct pkt *p)
     if (!chain_resumes)
         return XDP_PASS;
     e = bpf_map_lookup_elem(&slot_exits, &p->slot);
-    /* Only the kernel would know that a checksum is to be finished yet. */
-    if (e && e->kind != EXIT_STACK)
-        csum_finish(ctx, p);
     if (e && e->kind == EXIT_XSK)
         return exit_xsk(ctx, p, e);
     if (e && e->kind == EXIT_TAP) {
         if (!bpf_map_lookup_elem(&exit_taps, &p->slot))
             return exit_down(ctx, p, e);
+        csum_finish(ctx, p); /* who reads there is not told that it is to be finished yet */
         return bpf_redirect_map(&exit_taps, p->slot, XDP_DROP);
     }
     if (place_write(ctx, chain_place_tag | p->slot, 0))
