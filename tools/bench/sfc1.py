@@ -349,12 +349,12 @@ def arguments():
         return value.split(",")
 
     parser = sfc.parser(__doc__, "16 connections, 2 rounds of 2 s")
-    parser.add_argument("--connections", type=connections, metavar="N,…", help="default: 1,16,64")
+    parser.add_argument("--connections", type=connections, metavar="N,…", help="default: 1,4,16,64")
     parser.add_argument("--requests", type=modes, metavar=f"{KEEP},{CLOSE}",
                         default=[KEEP, CLOSE],
                         help="over connections that stay, or one for each connection; default: both")
     return sfc.with_usual(parser.parse_args(),
-                          {"connections": [1, 16, 64], "seconds": 3, "rounds": 3},
+                          {"connections": [1, 4, 16, 64], "seconds": 2, "rounds": 3},
                           {"connections": [16], "seconds": 2, "rounds": 2})
 
 
