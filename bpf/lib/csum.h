@@ -201,32 +201,40 @@ static __always_inline void csum_rewrite(struct __sk_buff *ctx, struct pkt *p, _
 
 #else
 
-/* Whether the checksum field is complete or partial; found once, kept in `p`.
+/* Finds out whether the checksum field is complete or partial, and keeps it in `p`; `sum` is the
+ * segment's if it is partial.
  *
  * A partial field equals the folded pseudo-header sum. One complete field in
  * 65,536 does too, so on equality the segment is summed: if it then verifies,
  * the field is complete. That of a fragment always is: whoever fragments a
  * datagram completes it before, since no hardware sees the whole any more. */
-static __always_inline enum pkt_csum csum_state(struct frame_ctx *ctx, struct pkt *p)
+static __always_inline void csum_learn(struct frame_ctx *ctx, struct pkt *p, __u64 *sum)
 {
     __u32 len = 0;
     __u16 *field;
-    __u64 pseudo, sum;
+    __u64 pseudo;
 
-    if (p->csum != PKT_CSUM_UNKNOWN)
-        return p->csum;
     p->csum = PKT_CSUM_COMPLETE;
     if (p->frag != PKT_FRAG_NONE)
-        return PKT_CSUM_COMPLETE;
+        return;
     field = csum_field(ctx, p, &len);
     if (!field)
-        return PKT_CSUM_COMPLETE;
+        return;
     pseudo = csum_pseudo(&p->flow, len);
     if (*field != csum_fold(pseudo))
-        return PKT_CSUM_COMPLETE;
-    sum = csum_bytes(ctx, p->l4_off, len);
-    if (sum != CSUM_UNREADABLE && csum_fold(pseudo + sum) != 0xffff)
+        return;
+    *sum = csum_bytes(ctx, p->l4_off, len);
+    if (*sum != CSUM_UNREADABLE && csum_fold(pseudo + *sum) != 0xffff)
         p->csum = PKT_CSUM_PARTIAL;
+}
+
+/* Whether the field is complete or partial; found once. */
+static __always_inline enum pkt_csum csum_state(struct frame_ctx *ctx, struct pkt *p)
+{
+    __u64 sum;
+
+    if (p->csum == PKT_CSUM_UNKNOWN)
+        csum_learn(ctx, p, &sum);
     return p->csum;
 }
 
@@ -274,13 +282,16 @@ static __always_inline bool csum_finish(struct frame_ctx *ctx, struct pkt *p)
     __u32 len = 0;
     __u16 *field;
     __u16 csum;
-    __u64 sum;
+    __u64 sum = CSUM_UNREADABLE;
 
-    if (csum_state(ctx, p) != PKT_CSUM_PARTIAL)
+    if (p->csum == PKT_CSUM_UNKNOWN)
+        csum_learn(ctx, p, &sum);
+    if (p->csum != PKT_CSUM_PARTIAL)
         return true;
     if (!csum_field(ctx, p, &len))
         return false;
-    sum = csum_bytes(ctx, p->l4_off, len);
+    if (sum == CSUM_UNREADABLE)
+        sum = csum_bytes(ctx, p->l4_off, len);
     if (sum == CSUM_UNREADABLE)
         return false;
     field = csum_field(ctx, p, &len); /* again: the call above forgot the packet pointers */
