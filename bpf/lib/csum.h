@@ -202,7 +202,7 @@ static __always_inline void csum_rewrite(struct __sk_buff *ctx, struct pkt *p, _
 #else
 
 /* Finds out whether the checksum field is complete or partial, and keeps it in `p`; `sum` is the
- * segment's if it is partial.
+ * segment's, or CSUM_UNREADABLE, if it is partial.
  *
  * A partial field equals the folded pseudo-header sum. One complete field in
  * 65,536 does too, so on equality the segment is summed: if it then verifies,
@@ -224,7 +224,8 @@ static __always_inline void csum_learn(struct frame_ctx *ctx, struct pkt *p, __u
     if (*field != csum_fold(pseudo))
         return;
     *sum = csum_bytes(ctx, p->l4_off, len);
-    if (*sum != CSUM_UNREADABLE && csum_fold(pseudo + *sum) != 0xffff)
+    /* Longer than CSUM_MAX_BYTES are packets that generic XDP gets merged: these are partial. */
+    if (*sum == CSUM_UNREADABLE || csum_fold(pseudo + *sum) != 0xffff)
         p->csum = PKT_CSUM_PARTIAL;
 }
 
