@@ -117,11 +117,29 @@ class Compare(unittest.TestCase):
 
     def test_only_what_is_outside_both_spreads_differs(self):
         for better, up, down in (("lower", "worse", "better"), ("higher", "better", "worse")):
-            self.assertEqual(self.verdict((9, 10, 11), (12, 13, 14), better), up)
-            self.assertEqual(self.verdict((12, 13, 14), (9, 10, 11), better), down)
-            self.assertEqual(self.verdict((9, 10, 12), (12, 13, 14), better), "same")
-            self.assertEqual(self.verdict((12, 13, 14), (9, 10, 12), better), "same")
-            self.assertEqual(self.verdict((5, 10, 15), (9, 12, 13), better), "same")
+            self.assertEqual(self.verdict((9, 9, 10, 11, 11), (12, 12, 13, 14, 14), better), up)
+            self.assertEqual(self.verdict((12, 12, 13, 14, 14), (9, 9, 10, 11, 11), better), down)
+            self.assertEqual(self.verdict((9, 9, 10, 12, 12), (12, 12, 13, 14, 14), better), "same")
+            self.assertEqual(self.verdict((12, 12, 13, 14, 14), (9, 9, 10, 12, 12), better), "same")
+            self.assertEqual(self.verdict((5, 6, 10, 15, 15), (9, 9, 12, 13, 13), better), "same")
+
+    def test_few_samples_differ_where_they_are_far_apart(self):
+        for better, up, down in (("lower", "worse", "better"), ("higher", "better", "worse")):
+            self.assertEqual(self.verdict((9, 10, 11), (14, 15, 15), better), up)
+            self.assertEqual(self.verdict((14, 15, 15), (9, 10, 11), better), down)
+            self.assertEqual(self.verdict((9, 10, 11), (13, 14, 14), better), "same")
+            self.assertEqual(self.verdict((13, 14, 14), (9, 10, 11), better), "same")
+            self.assertEqual(self.verdict((9, 10, 11), (14, 14, 14, 14, 14), better), up)
+            self.assertEqual(self.verdict((9, 10, 11), (13, 13, 13, 13, 13), better), "same")
+
+    def test_the_same_seldom_differ(self):
+        """As the words above FEW say: of three rounds once in a hundred times, as of five."""
+        dice = random.Random(1)
+        for n in (3, 5):
+            looks = [[report.figures([dice.gauss(0, 1) for _ in range(n)]) | {"better": "lower"}
+                      for _ in range(2)] for _ in range(4000)]
+            differ = sum(compare.verdict(*pair) != "same" for pair in looks)
+            self.assertLess(differ, 0.015 * len(looks), n)
 
     def test_the_table_has_the_ratio(self):
         code, out, err = self.compared(a_report(a_result(10, 10, flows=1)),

@@ -3,8 +3,9 @@
 """Two reports of `./run bench … --json`, before and after, result by result.
 
 A result is better or worse where its spread (from its 10th to its 90th percentile) and that of
-the other report do not meet; else it is the same. One that was looked at only once has no spread, and
-is neither. Ends with 0 if nothing is worse, with 1 if
+the other report do not meet; else it is the same. Of few samples they must be as far apart as the
+wider of them is wide: by chance alone those of three and three do not meet once in ten times. One that
+was looked at only once has no spread, and is neither. Ends with 0 if nothing is worse, with 1 if
 something is, with 2 if the reports cannot be compared.
 """
 import argparse
@@ -13,13 +14,16 @@ import sys
 
 import report
 
+FEW = 5  # of as many, spreads of the same do not meet once in a hundred times
 SAME, BETTER, WORSE, ONE_LOOK = "same", "better", "worse", "one look"
 
 
 def verdict(before, after):
     if min(before["n"], after["n"]) == 1:
         return ONE_LOOK
-    if before["p10"] <= after["p90"] and after["p10"] <= before["p90"]:
+    apart = max(before["p10"] - after["p90"], after["p10"] - before["p90"])
+    few = min(before["n"], after["n"]) < FEW
+    if apart <= (max(f["p90"] - f["p10"] for f in (before, after)) if few else 0):
         return SAME
     grew = after["value"] > before["value"]
     return BETTER if grew == (before["better"] == "higher") else WORSE
