@@ -45,10 +45,11 @@ class Results(unittest.TestCase):
                                      {"others_share": 0} for extra in (0, 1)]
                    for n, s in enumerate(sfc1.SETUPS) for case in cases}
         results = sfc1.evaluate(samples, cases)
-        one, two, haproxy, _, efw_two, efw_one = (10.0 * (n + 1) for n in range(6))
+        one, two, haproxy, _, forwarding, efw_two, efw_one = (10.0 * (n + 1) for n in range(7))
         where = {"connections": 4, "requests": "close"}
         for title, with_it, nothing in (("efw + elb, two hosts", efw_two, two),
                                         ("efw + elb, one host", efw_one, one),
+                                        ("XDP forwarding, one host", forwarding, one),
                                         ("iptables + HAProxy", haproxy, two)):
             added = self.find(results, case=title, measure="CPU per request added", **where)
             self.assertEqual((added["value"], added["n"]), (with_it - nothing, 2))
@@ -57,6 +58,9 @@ class Results(unittest.TestCase):
         ratio = self.find(results, case="efw + elb, one host",
                           measure="requests, of those with iptables + HAProxy", **where)
         self.assertEqual(ratio["max"], efw_one / haproxy)
+        ratio = self.find(results, case="efw + elb, one host",
+                          measure="CPU added, of that with iptables + HAProxy", **where)
+        self.assertEqual(ratio["max"], (efw_one - one) / (haproxy - two))
         said = self.said(sfc1.tables, results, cases)
         self.assertEqual(said.count("efw + elb, one host"), 2 * len(cases))
 
