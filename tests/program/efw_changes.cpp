@@ -8,6 +8,7 @@
 #include <atomic>
 #include <thread>
 
+#include "support/beside.hpp"
 #include "support/efw_trial.hpp"
 #include "support/interfaces.hpp"
 
@@ -189,12 +190,7 @@ void check_swaps(const json &a, const json &b, test::EfwBench &bench)
     std::atomic<bool> failed = false;
     std::atomic<bool> done = false;
     std::thread swapper([&] {
-        // Beside the packets, not in turn with them on their CPU.
-        cpu_set_t all;
-        std::memset(&all, 0xff, sizeof all);
-        CPU_CLR(0, &all);
-        if (::sched_setaffinity(0, sizeof all, &all))
-            failed = std::thread::hardware_concurrency() > 1;
+        failed = !test::beside_the_packets();
         auto put = [&](const json &section) {
             if (!bench.fast_path().apply(section))
                 failed = true;

@@ -10,6 +10,7 @@
 #include <set>
 #include <thread>
 
+#include "support/beside.hpp"
 #include "support/elb_connected.hpp"
 #include "vnfs/elb/clients.hpp"
 #include "vnfs/elb/connections.hpp"
@@ -409,7 +410,9 @@ TEST_CASE_METHOD(Placed, "while weights change each packet is placed by the old 
     }
     std::atomic<bool> stop = false;
     std::atomic<unsigned> changes = 0;
+    std::atomic<bool> beside = true;
     std::thread operator_([&] {
+        beside = beside_the_packets();
         for (unsigned i = 0; !stop; ++i, ++changes)
             serve(placements[i % placements.size()], json::object());
     });
@@ -426,6 +429,7 @@ TEST_CASE_METHOD(Placed, "while weights change each packet is placed by the old 
         }
     stop = true;
     operator_.join();
+    CHECK(beside);
     CHECK(changes >= 40);
     CHECK(strange.empty());
     CHECK(moved == 0);

@@ -5,8 +5,12 @@
 
 #include <linux/bpf.h>
 
+#include <atomic>
+#include <chrono>
 #include <set>
+#include <thread>
 
+#include "support/beside.hpp"
 #include "support/elb_source_nat.hpp"
 #include "support/fragments.hpp"
 #include "vnfs/elb/connections.hpp"
@@ -443,4 +447,46 @@ TEST_CASE_METHOD(SourceNat, "in a service of many ports a way back is of one bac
         CHECK(there(go_on) == way);
         CHECK(back(go_on, way.first, way.second, {f.dst, f.dport}) == Side{f.src, f.sport});
     }
+}
+
+TEST_CASE_METHOD(SourceNat, "while the sources change each packet has the old ones or the new")
+{
+    // Few ways, and most of them taken: each new client makes elb look at many.
+    const auto serve = [&](bool other) {
+        std::vector<std::string> sources;
+        for (unsigned i = 1; i <= ELB_MAX_SOURCES; ++i)
+            sources.push_back((other ? "10.0.3." : "10.0.2.") + std::to_string(i));
+        configure({source_nat(service(vip, 80, "udp", servers(2)), sources,
+                              other ? "3000-3003" : "2000-2003")});
+    };
+    serve(false);
+    std::atomic<bool> stop = false;
+    std::atomic<unsigned> changes = 0;
+    std::atomic<bool> beside = true;
+    std::thread operator_([&] {
+        beside = beside_the_packets();
+        for (; !stop; ++changes)
+            serve(changes % 2 == 0);
+    });
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+    Random random(11);
+    std::set<Side> strange;
+    unsigned old = 0, fresh = 0;
+    while (changes < 200 && std::chrono::steady_clock::now() < deadline) {
+        const Ran r = run(build(random_client(random, false, IPPROTO_UDP)));
+        const Side source = side(r.seen.flow.saddr, r.seen.flow.sport);
+        if (source.address.starts_with("10.0.2.") && source.port / 1000 == 2)
+            ++old;
+        else if (source.address.starts_with("10.0.3.") && source.port / 1000 == 3)
+            ++fresh;
+        else
+            strange.insert(source);
+    }
+    stop = true;
+    operator_.join();
+    CHECK(changes >= 200);
+    CHECK(beside);
+    CHECK(old > 0);
+    CHECK(fresh > 0);
+    CHECK(strange.empty());
 }

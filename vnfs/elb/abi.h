@@ -58,7 +58,12 @@ enum elb_forward {
 /* Whether the backend's answers pass elb by. */
 #define ELB_ONE_WAY(forward) ((forward) == ELB_TUNNEL || (forward) == ELB_DIRECT)
 
-/* By a service's index: the sources that its backends see. */
+/* What a service's slots do not say of it, elb_choice and elb_sources, has two places: one that
+ * its slots name, and one for the next change. A packet so sees the old of both or the new. */
+#define ELB_TERMS(service, slot_choice) ((service)*2 + ((slot_choice)&ELB_SECOND_TERMS ? 1 : 0))
+#define ELB_MAX_TERMS (ELB_MAX_SERVICES + ELB_MAX_SERVICES)
+
+/* By ELB_TERMS: the sources that its backends see. */
 struct elb_sources {
     __u32 count;
     __u16 first_port, last_port; /* of ELB_SOURCE_NAT */
@@ -73,15 +78,17 @@ struct elb_slot {
     __be16 port;   /* zero: as the client asked */
     __u16 backend; /* index into elb_backend_counters */
     __u16 weight;  /* of the backend, the heaviest of the service having 65535 */
-    __u8 choice;   /* ELB_CHOOSE_*, of the service; zero: by the slots alone */
+    __u8 choice;   /* ELB_CHOOSE_*, of the service; none: by the slots alone; ELB_SECOND_TERMS */
     __u8 forward;  /* enum elb_forward, of the service */
 };
 ABI_VALUE(struct elb_slot, 24);
 
 #define ELB_CHOOSE_SOURCE 1 /* affinity = "source" */
 #define ELB_CHOOSE_LEAST 2  /* balance = "least_connections" */
+#define ELB_CHOOSE (ELB_CHOOSE_SOURCE | ELB_CHOOSE_LEAST)
+#define ELB_SECOND_TERMS 4 /* the service's are in the second of its places */
 
-/* Of a service that chooses not by its slots alone. */
+/* By ELB_TERMS: of a service that chooses not by its slots alone. */
 struct elb_choice {
     __u64 service;       /* a hash of its name, which its index is not */
     struct ip_addr mask; /* of clients' addresses that are one client */

@@ -23,10 +23,10 @@
 #include "vnfs/elb/openings.h"
 #include "vnfs/elb/sctp.h"
 
-/* By elb_service.index; nothing in it where no slot asks for it. */
+/* By ELB_TERMS; nothing in it where no slot asks for it. */
 struct {
     __uint(type, BPF_MAP_TYPE_ARRAY);
-    __uint(max_entries, ELB_MAX_SERVICES);
+    __uint(max_entries, ELB_MAX_TERMS);
     __type(key, __u32);
     __type(value, struct elb_sources);
 } elb_sources SEC(".maps");
@@ -123,6 +123,7 @@ struct elb_scratch {
     struct elb_conn conn;         /* conn_establish(): what is made */
     struct elb_target target;     /* forward_to(): where the packet goes */
     struct elb_end far;           /* of a target that is not of ELB_NAT */
+    __u32 terms;                  /* place(): ELB_TERMS by the slot that is tried */
     __u32 since;                  /* way_of(): when the way back was last used */
     __u32 limit;                  /* backend_takes() */
     __u32 best, oldest;           /* way_find(): the try that found the way longest unused */

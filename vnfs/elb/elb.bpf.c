@@ -72,7 +72,7 @@ static __always_inline void opening_put(struct pkt *p, struct elb_scratch *s,
 }
 
 /* place() by a slot that is not of ELB_NAT; fills s->far too. */
-__noinline __u32 place_far(__u32 service, struct elb_opening *known, struct elb_target *t)
+__noinline __u32 place_far(struct elb_opening *known, struct elb_target *t)
 {
     struct elb_scratch *s = scratch_get();
     struct pkt *p = pkt_get();
@@ -92,13 +92,13 @@ __noinline __u32 place_far(__u32 service, struct elb_opening *known, struct elb_
     s->opening.forward = t->forward;
     s->opening.seen = elb_now();
     if (t->forward == ELB_SOURCE_NAT) {
-        if (!way_find(service, hash))
+        if (!way_find(hash))
             return ELB_DROP_SOURCES;
         way_put(p, s);
         s->far.addr = s->back.daddr;
         s->far.port = s->back.dport;
     } else {
-        if (t->forward == ELB_TUNNEL && !tunnel_source(service, hash, &s->far))
+        if (t->forward == ELB_TUNNEL && !tunnel_source(s, hash))
             return ELB_DROP_SOURCES;
         /* The backend's answers are not seen; a client's first datagram is enough. */
         s->opening.answered = !has_handshake(p);
@@ -133,14 +133,15 @@ __noinline __u32 place(__u32 service, struct elb_opening *known, struct elb_targ
         if (!slot)
             return ELB_SLOW_NO_BACKEND;
         t->forward = slot->forward;
-        if (slot->choice && i == 0 && choose(service, slot->choice, hash, known))
+        s->terms = ELB_TERMS(service, slot->choice);
+        if (slot->choice & ELB_CHOOSE && i == 0 && choose(service, slot->choice, hash, known))
             slot = &s->chosen;
         s->back.saddr = t->addr = slot->addr;
         s->back.sport = t->port = slot->port ? slot->port : p->flow.dport;
         t->backend = slot->backend;
         t->rewrite = ELB_TO_BACKEND;
         if (t->forward != ELB_NAT) {
-            reason = place_far(service, known, t);
+            reason = place_far(known, t);
             if (reason != ELB_DROP_SOURCES)
                 return reason;
             hash = next_try(hash);

@@ -13,10 +13,10 @@
 #include "vnfs/elb/conn.h"
 #include "vnfs/elb/slot.h"
 
-/* By elb_service.index. */
+/* By ELB_TERMS. */
 struct {
     __uint(type, BPF_MAP_TYPE_ARRAY);
-    __uint(max_entries, ELB_MAX_SERVICES);
+    __uint(max_entries, ELB_MAX_TERMS);
     __type(key, __u32);
     __type(value, struct elb_choice);
 } elb_choices SEC(".maps");
@@ -136,18 +136,22 @@ static __always_inline bool choose_as_before(struct elb_scratch *s, const struct
 }
 
 /* For a service with a choice: puts who is to get the connection in `chosen` of the scratch.
- * `known` is the entry that there is for this flow. Gives whether there is anybody. */
+ * `how` is the slot's; `known` is the entry that there is for this flow. Gives whether there is
+ * anybody. */
 __noinline int choose(__u32 service, __u32 how, __u32 hash, struct elb_opening *known)
 {
-    const struct elb_choice *choice = bpf_map_lookup_elem(&elb_choices, &service);
+    const struct elb_choice *choice;
     struct elb_scratch *s = scratch_get();
     struct pkt *p = pkt_get();
     struct elb_client client = {};
     struct elb_slot *slot;
 
-    if (!choice || !s)
+    if (!s)
         return 0;
     if (!p)
+        return 0;
+    choice = bpf_map_lookup_elem(&elb_choices, &s->terms);
+    if (!choice)
         return 0;
     if (how & ELB_CHOOSE_SOURCE && choose_as_before(s, p, choice, &hash)) {
         if (!known) /* else it has been */

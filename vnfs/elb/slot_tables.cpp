@@ -39,7 +39,7 @@ ip_addr mask_of(const Service &s)
     return out;
 }
 
-Result<Fd> make_table(const Service &s, const std::vector<std::uint16_t> &owners)
+Result<Fd> make_table(const Service &s, bool second, const std::vector<std::uint16_t> &owners)
 {
     LIBBPF_OPTS(bpf_map_create_opts, options, .map_flags = BPF_F_MMAPABLE);
     Fd table(bpf_map_create(BPF_MAP_TYPE_ARRAY, "elb_slot_table", sizeof(__u32), sizeof(elb_slot),
@@ -53,12 +53,13 @@ Result<Fd> make_table(const Service &s, const std::vector<std::uint16_t> &owners
     std::uint64_t heaviest = 1;
     for (const auto &b : s.backends)
         heaviest = std::max<std::uint64_t>(heaviest, b.effective);
+    const auto choice = static_cast<__u8>(choice_bits(s.choice) | (second ? ELB_SECOND_TERMS : 0));
     std::vector<elb_slot> of_backend;
     for (const auto &b : s.backends)
         of_backend.push_back(
             {b.endpoint.address.raw(), htons(b.endpoint.port), b.id,
              static_cast<__u16>(std::max<std::uint64_t>(b.effective * 65535ULL / heaviest, 1)),
-             choice_bits(s.choice), static_cast<__u8>(s.forwarding.how)});
+             choice, static_cast<__u8>(s.forwarding.how)});
     auto *slots = reinterpret_cast<elb_slot *>(memory->data());
     for (std::size_t i = 0; i < owners.size(); ++i)
         slots[i] = of_backend[owners[i]];
@@ -95,7 +96,7 @@ Result<> SlotTables::put(const std::vector<Placed> &all)
         owners.push_back(owners_of(*service));
         if (owners.back().empty()) // nobody takes new connections
             continue;
-        auto table = make_table(*service, owners.back());
+        auto table = make_table(*service, !second_[index], owners.back());
         if (!table)
             return std::move(table).context("service " + service->name()).error();
         Batch &batch = owners.back().size() == ELB_SLOTS ? few : many;
@@ -132,6 +133,9 @@ Result<> SlotTables::swap(int outer, const Batch &batch)
     auto count = static_cast<__u32>(fds.size());
     if (bpf_map_update_batch(outer, batch.indexes.data(), fds.data(), &count, nullptr))
         return sys_error("replace the slots");
+    // No packet reads the old slots any more, nor by them the old terms.
+    for (const auto index : batch.indexes)
+        second_[index] = !second_[index];
     return Unit{};
 }
 
@@ -156,12 +160,13 @@ SlotTables::TakersOf SlotTables::takers_of(const Service &s)
 // Before its slots are.
 Result<> SlotTables::put_choice(__u32 index, const Service &s)
 {
+    const __u32 terms = ELB_TERMS(index, second_[index] ? 0 : ELB_SECOND_TERMS); // unused now
     if (s.forwarding.how != ELB_NAT)
-        if (auto r = sources_.put(index, s.forwarding.raw()); !r)
+        if (auto r = sources_.put(terms, s.forwarding.raw()); !r)
             return r;
     if (!choice_bits(s.choice))
         return Unit{};
-    if (auto r = choices_.put(index, {s.id(), mask_of(s), s.choice.timeout, 0}); !r)
+    if (auto r = choices_.put(terms, {s.id(), mask_of(s), s.choice.timeout, 0}); !r)
         return r;
     const auto &before = taking_[index];
     for (const auto &[backend, taker] : takers_of(s)) {

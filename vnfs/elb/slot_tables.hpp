@@ -3,6 +3,7 @@
 // else counts for it.
 #pragma once
 
+#include <array>
 #include <map>
 #include <vector>
 
@@ -47,7 +48,7 @@ private:
         std::vector<__u32> indexes;
         std::vector<Fd> tables;
     };
-    static Result<> swap(int outer, const Batch &batch);
+    Result<> swap(int outer, const Batch &batch);
     void take_away(__u32 index, std::size_t size);
     using TakersOf = std::map<unsigned, elb_taker>; // by backend
     static TakersOf takers_of(const Service &service);
@@ -60,8 +61,9 @@ private:
     Choices choices_;
     Takers takers_;
     Sources sources_;
-    std::map<__u32, std::size_t> sizes_; // of tables that are in one of them, by index
-    std::map<__u32, TakersOf> taking_;   // what is in takers_, by index of the service
+    std::map<__u32, std::size_t> sizes_;          // of tables that are in one of them, by index
+    std::array<bool, ELB_MAX_SERVICES> second_{}; // whether ELB_SECOND_TERMS, by index
+    std::map<__u32, TakersOf> taking_;            // what is in takers_, by index of the service
     std::vector<unsigned> held_ = std::vector<unsigned>(ELB_MAX_BACKENDS); // by backend
 };
 

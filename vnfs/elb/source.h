@@ -91,29 +91,32 @@ __noinline int way_kept(struct elb_opening *o)
 
 /* One of the service's addresses, the same for all packets of a flow: a network on the way may
  * so spread them. */
-static __always_inline bool tunnel_source(__u32 service, __u32 hash, struct elb_end *far)
+static __always_inline bool tunnel_source(struct elb_scratch *s, __u32 hash)
 {
-    const struct elb_sources *sources = bpf_map_lookup_elem(&elb_sources, &service);
+    const struct elb_sources *sources = bpf_map_lookup_elem(&elb_sources, &s->terms);
 
     if (!sources || !sources->count)
         return false;
-    far->addr = sources->addr[(hash >> 16) % sources->count & (ELB_MAX_SOURCES - 1)];
-    far->port = 0;
+    s->far.addr = sources->addr[(hash >> 16) % sources->count & (ELB_MAX_SOURCES - 1)];
+    s->far.port = 0;
     return true;
 }
 
-/* Completes s->back, which has the backend, by a source of the service; false if there is none
+/* Completes s->back, which has the backend, by a source of s->terms; false if there is none
  * that is not a living connection's. */
-__noinline int way_find(__u32 service, __u32 hash)
+__noinline int way_find(__u32 hash)
 {
-    const struct elb_sources *sources = bpf_map_lookup_elem(&elb_sources, &service);
+    const struct elb_sources *sources;
     struct elb_scratch *s = scratch_get();
     __u32 all, ports, first, now = elb_now();
     struct pkt *p = pkt_get();
 
-    if (!sources || !s)
+    if (!s)
         return 0;
     if (!p)
+        return 0;
+    sources = bpf_map_lookup_elem(&elb_sources, &s->terms);
+    if (!sources)
         return 0;
     first = sources->first_port;
     ports = sources->last_port - first + 1;
