@@ -19,7 +19,6 @@ from lab import VIP, Host, Lab, LabError  # noqa: E402  (found by the line above
 
 ROOT = Path(__file__).resolve().parents[2]
 SERVERS = ("10.0.11.2", "10.0.12.2")
-QUEUES = os.cpu_count()  # of each link: with one, a single CPU would do all that is received
 CALM = 0.02  # share of the CPUs that others may take from a run without being noticed
 
 
@@ -29,7 +28,7 @@ class TwoHosts(Lab):
     def __init__(self, build, prefix, **more):
         super().__init__(build, prefix=prefix, **more)
         # Of this second lab only the VNF host and its daemon are used.
-        self.front = Lab(build, prefix=prefix, queues=self.queues)
+        self.front = Lab(build, prefix=prefix)
         self.front.name = f"{prefix}-fw"
         self.front.vnf = Host(self.front, "fw")
         self.front.hosts = {}  # it is made and removed with the hosts of this one

@@ -139,7 +139,7 @@ class Web:
 
     def __init__(self, build, prefix, setup):
         # nginx's own default: keep-alive, and the few connections find both servers.
-        super().__init__(build, prefix=prefix, keepalive_requests=1000, queues=sfc.QUEUES)
+        super().__init__(build, prefix=prefix, keepalive_requests=1000)
         self.setup = setup
         self.title = setup.title
 

@@ -96,7 +96,7 @@ class Sfc2(TwoHosts):
     """The hosts of one set-up. The front host is the firewall's."""
 
     def __init__(self, build, prefix, setup, gro):
-        super().__init__(build, prefix, queues=sfc.QUEUES)
+        super().__init__(build, prefix)
         self.setup = setup
         self.gro = gro
         self.title = setup.title

@@ -90,12 +90,11 @@ class Host:
 
 
 class Lab:
-    def __init__(self, build, prefix=None, keepalive_requests=100, queues=1):
+    def __init__(self, build, prefix=None, keepalive_requests=100):
         self.build = Path(build).resolve()
         self.prefix = prefix or f"evnf{os.getpid()}"
         self.name = self.prefix  # of the daemon
         self.keepalive_requests = keepalive_requests
-        self.queues = queues  # of each end of each link, each way
         self.evnfd = self.build / "daemon/evnfd"
         self.dir = None
         self.processes = []
@@ -156,12 +155,12 @@ class Lab:
             self.start_nginx(server)
 
     def connect(self, host, port, net):
-        """host's eth0 and the VNF host's `port`, in 10.0.NET.0/24 and fd00:NET::/64."""
+        """host's eth0 and the VNF host's `port`, in 10.0.NET.0/24 and fd00:NET::/64. Each has one
+        queue, as veths have unless told otherwise: what XDP sends takes the queue of the CPU that it runs
+        on, so with several the packets of a flow overtake each other."""
         self.run(["ip", "link", "add", "eth0", "netns", host.netns, "type", "veth",
                   "peer", "name", port, "netns", self.vnf.netns])
         for at, interface, last in ((self.vnf, port, 1), (host, "eth0", 2)):
-            if self.queues > 1:
-                at.run("ethtool", "-L", interface, "rx", self.queues, "tx", self.queues)
             at.run("ip", "addr", "add", f"10.0.{net}.{last}/24", "dev", interface)
             at.run("ip", "addr", "add", f"fd00:{net}::{last}/64", "dev", interface, "nodad")
             at.run("ip", "link", "set", interface, "up")
