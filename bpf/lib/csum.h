@@ -182,25 +182,6 @@ __noinline __u64 csum_bytes(struct frame_ctx *ctx, __u32 off, __u32 len)
 
 #endif
 
-#ifdef EVNF_TC
-
-/* The kernel knows whether a checksum is partial. */
-static __always_inline void csum_rewrite(struct __sk_buff *ctx, struct pkt *p, __u64 addr_delta,
-                                         __u64 port_delta)
-{
-    bool udp = p->flow.proto == IPPROTO_UDP;
-    __u32 off = p->l4_off + (udp ? 6 : 16);
-    __u64 flags = udp ? BPF_F_MARK_MANGLED_0 : 0;
-    __u32 len = 0;
-
-    if (!csum_field(ctx, p, &len))
-        return;
-    bpf_l4_csum_replace(ctx, off, 0, csum_fold(addr_delta), flags | BPF_F_PSEUDO_HDR);
-    bpf_l4_csum_replace(ctx, off, 0, csum_fold(port_delta), flags);
-}
-
-#else
-
 /* Finds out whether the checksum field is complete or partial, and keeps it in `p`; `sum` is the
  * segment's, or CSUM_UNREADABLE, if it is partial.
  *
@@ -238,6 +219,46 @@ static __always_inline enum pkt_csum csum_state(struct frame_ctx *ctx, struct pk
         csum_learn(ctx, p, &sum);
     return p->csum;
 }
+
+/* Whether the kernel or hardware is to finish the checksum once all programs are through, whatever
+ * they make of the packet: it keeps where the segment starts, and sums from there to the frame's
+ * end. `sum` is then what all of that will sum to: the complement of what the field says now. */
+static __always_inline bool csum_left(struct frame_ctx *ctx, struct pkt *p, __u64 *sum)
+{
+    __u32 len;
+    __u16 *field;
+
+#ifndef EVNF_TC
+    if (!(p->flags & PKT_F_SKB))
+        return false;
+#endif
+    if (csum_state(ctx, p) != PKT_CSUM_PARTIAL)
+        return false;
+    field = csum_field(ctx, p, &len);
+    if (!field)
+        return false;
+    *sum = (__u16) ~*field;
+    return true;
+}
+
+#ifdef EVNF_TC
+
+/* The kernel knows whether a checksum is partial. */
+static __always_inline void csum_rewrite(struct __sk_buff *ctx, struct pkt *p, __u64 addr_delta,
+                                         __u64 port_delta)
+{
+    bool udp = p->flow.proto == IPPROTO_UDP;
+    __u32 off = p->l4_off + (udp ? 6 : 16);
+    __u64 flags = udp ? BPF_F_MARK_MANGLED_0 : 0;
+    __u32 len = 0;
+
+    if (!csum_field(ctx, p, &len))
+        return;
+    bpf_l4_csum_replace(ctx, off, 0, csum_fold(addr_delta), flags | BPF_F_PSEUDO_HDR);
+    bpf_l4_csum_replace(ctx, off, 0, csum_fold(port_delta), flags);
+}
+
+#else
 
 /* Corrects the TCP or UDP checksum for a rewrite of addresses and ports, given
  * what each changes (csum_delta_addr, csum_delta16). Call it before the rewrite

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The checksum of what is sent between hosts of one machine is left to hardware that never comes: what
-the firewall and the balancer pass on must be right as it is, or still be for the kernel to finish."""
+the firewall and the balancer pass on, or answer, must be right as it is, or still be for the kernel to
+finish."""
 import json
 import os
 
@@ -20,14 +21,11 @@ protocol = "{protocol}"
 backends = [ {{ address = "10.0.12.2", port = {there} }} ]
 """ for protocol, port, there in (("tcp", 80, 8080), ("udp", 9000, 9001)))
 
-# Of the frames to a port or from it that come in, by protocol: how many have a checksum that is right,
-# how many one that the kernel says it will finish, and that can be; how many neither. Says so when a
-# line has come, and as many frames as the line says, or no more for long.
-WATCH = """
+# Sees each frame that comes in, and what the kernel knows of its checksum.
+EYE = """
 import collections, json, select, socket, struct, sys
-port = int(sys.argv[1])
 def fold(data, total=0):
-    data += b"\\0" * (len(data) % 2)
+    data = bytes(data) + b"\\0" * (len(data) % 2)
     total += sum(struct.unpack(f">{len(data) // 2}H", data))
     while total >> 16:
         total = (total & 0xffff) + (total >> 16)
@@ -35,8 +33,18 @@ def fold(data, total=0):
 s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x800))
 s.bind(("eth0", 0x800))
 s.setsockopt(263, 8, 1)  # PACKET_AUXDATA
-seen, asked, wanted = collections.Counter(), [sys.stdin], 0
+def see():
+    frame, more, _, where = s.recvmsg(1 << 17, 64)
+    left = struct.unpack_from("=I", more[0][2])[0] & 8  # TP_STATUS_CSUMNOTREADY
+    return where[2] != socket.PACKET_OUTGOING and frame, left
 print("ready", flush=True)
+"""
+# Of the frames to a port or from it, by protocol: how many have a checksum that is right, how many one
+# that the kernel says it will finish, and that can be; how many neither. Says so when a line has come,
+# and as many frames as the line says, or no more for long.
+WATCH = EYE + """
+port = int(sys.argv[1])
+seen, asked, wanted = collections.Counter(), [sys.stdin], 0
 while asked or sum(seen.values()) < wanted:
     ready = select.select([s, *asked], [], [], None if asked else 20)[0]
     if not ready:
@@ -45,21 +53,34 @@ while asked or sum(seen.values()) < wanted:
         wanted = int(asked.pop().readline())
     if s not in ready:
         continue
-    frame, more, _, where = s.recvmsg(1 << 17, 64)
-    if where[2] == socket.PACKET_OUTGOING:
+    frame, left = see()
+    if not frame:
         continue
-    status = struct.unpack_from("=I", more[0][2])[0]
     length, protocol = struct.unpack_from(">H", frame, 16)[0], frame[23]
     segment = frame[14 + (frame[14] & 15) * 4:14 + length]
     field = {6: 16, 17: 6}.get(protocol)
     if field is None or port not in struct.unpack_from(">HH", segment):
         continue
     pseudo = fold(frame[26:34] + struct.pack(">HH", protocol, len(segment)))
-    if status & 8:  # TP_STATUS_CSUMNOTREADY
+    if left:
         kind = "left" if struct.unpack_from(">H", segment, field)[0] == pseudo else "wrong"
     else:
         kind = "right" if fold(segment, pseudo) == 0xffff else "wrong"
     seen[f"{protocol} {kind}"] += 1
+print(json.dumps(seen), flush=True)
+"""
+# Of as many ICMP errors: how many have a checksum that is right, how many will once the kernel has
+# finished that of the datagram that they quote.
+WATCH_ERRORS = EYE + """
+seen = collections.Counter()
+while sum(seen.values()) < int(sys.argv[1]) and select.select([s], [], [], 20)[0]:
+    frame, left = see()
+    if not frame or frame[23] != 1 or frame[34:36] != bytes((3, 4)):
+        continue
+    icmp = bytearray(frame[34:14 + struct.unpack_from(">H", frame, 16)[0]])
+    if left:
+        struct.pack_into(">H", icmp, 8 + 20 + 6, 0xffff ^ fold(icmp[8 + 20:]))
+    seen["wrong" if fold(icmp) != 0xffff else "left" if left else "right"] += 1
 print(json.dumps(seen), flush=True)
 """
 SEND = """
@@ -67,6 +88,26 @@ import socket, sys
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 for size in range(0, 1400, 7):
     s.sendto(bytes(i & 255 for i in range(size)), (sys.argv[1], 9000))
+"""
+# Too big for a tunnel, and not to be cut; whatever was said of the way before.
+SEND_BIG = """
+import socket, sys
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.setsockopt(socket.IPPROTO_IP, 10, 3)  # IP_MTU_DISCOVER, IP_PMTUDISC_PROBE
+for i in range(20):
+    s.sendto(bytes((i,)) * (1472 - i % 3), (sys.argv[1], 9000))
+"""
+TUNNEL = f"""
+[efw]
+rules = ["udp dport 9000 accept"]
+
+[[elb.service]]
+address = "{VIP}"
+port = 9000
+protocol = "udp"
+forward = "tunnel"
+sources = ["10.0.12.1"]
+backends = [ {{ address = "10.0.12.2", port = 9000 }} ]
 """
 
 
@@ -106,6 +147,21 @@ class ChecksumTest(LabCase):
         for seen in self.kinds("generic"):
             self.assertEqual(self.of_kind(seen, "wrong"), 0, seen)
             self.assertGreater(self.of_kind(seen, "left"), 50, seen)
+
+    def errors(self, mode):
+        """What is told to a client whose datagrams are too big for a tunnel."""
+        self.lab.write_config(CONFIG.replace("path =", f'xdp = "{mode}"\npath =') + TUNNEL)
+        self.lab.start_daemon()
+        watch = Program(self.lab, self.lab.client, WATCH_ERRORS, 20)
+        self.assertEqual(watch.line(), "ready")
+        self.lab.client.run("python3", "-c", SEND_BIG, VIP)
+        return json.loads(watch.line())
+
+    def test_errors_native(self):
+        self.assertEqual(self.errors("native"), {"right": 20})
+
+    def test_errors_generic(self):
+        self.assertEqual(self.errors("generic"), {"left": 20})
 
 
 if __name__ == "__main__":

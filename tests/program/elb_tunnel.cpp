@@ -230,6 +230,15 @@ TEST_CASE_METHOD(Router, "congestion that the packet tells of already is told by
     }
 }
 
+// What the kernel or hardware does at last to a frame of a partial checksum: it knows where the
+// segment was, from there to the frame's end.
+void finish(Bytes &frame, std::size_t segment, std::size_t field)
+{
+    const auto sum = plain_checksum(plain_sum(frame.data() + segment, frame.size() - segment));
+    frame[segment + field] = static_cast<std::uint8_t>(sum >> 8);
+    frame[segment + field + 1] = static_cast<std::uint8_t>(sum);
+}
+
 TEST_CASE_METHOD(Router, "what is too big for the tunnel is told to the client")
 {
     for (const bool six : {false, true})
@@ -281,6 +290,38 @@ TEST_CASE_METHOD(Router, "what is too big for the tunnel is told to the client")
             CHECK(address_of(r.seen.flow.daddr) == f.src);
             CHECK((r.seen.l4 == PKT_L4_ICMP && r.seen.len == r.out.size()));
         }
+}
+
+TEST_CASE_METHOD(
+    Router, "the answer to what is too big is right when the kernel has finished what it quotes")
+{
+    Random random(5);
+    const auto both = {false, true};
+    for (const bool generic : both) {
+        load_root([&](root_bpf &r) { r.rodata->root_generic = generic; });
+        for (const bool six : both)
+            for (const bool udp : both)
+                for (const Csum csum : {Csum::right, Csum::partial})
+                    for (int i = 0; i < 20; ++i) {
+                        Frame f = to_vip(six ? client6 : client, 1 + roll(random, 65535),
+                                         udp ? IPPROTO_UDP : IPPROTO_TCP, ack);
+                        f.csum = csum;
+                        f.payload.resize(1460 + roll(random, 40));
+                        for (auto &byte : f.payload)
+                            byte = static_cast<std::uint8_t>(random());
+                        const Bytes in = build(f);
+                        Ran r = runs(in);
+                        REQUIRE(left(stage_at, ELB_NEXT_CLIENT) == 1);
+                        const std::size_t l4 = layout(f).l4, quoted = l4 + (l4 - 14) + 8;
+                        if (generic && csum == Csum::partial)
+                            finish(r.out, quoted, udp ? 6 : 16);
+                        INFO(hex(in) << "\n" << hex(r.out));
+                        if (six)
+                            CHECK(segment_sum(r.out, 14, l4, r.out.size(), 58) == 0xffff);
+                        else
+                            CHECK(plain_checksum(plain_sum(&r.out[l4], r.out.size() - l4)) == 0);
+                    }
+    }
 }
 
 TEST_CASE_METHOD(Router, "a hop limit that ends here is the kernel's to tell")

@@ -90,9 +90,9 @@ __noinline __u32 too_big(struct frame_ctx *ctx)
     struct pkt *p = pkt_get();
     struct icmp_start *icmp;
     struct ip_addr client;
-    __u32 room, quote;
+    __u32 room, quote, to_sum;
     bool four;
-    __u64 sum;
+    __u64 sum = 0, bytes;
 
     if (!p || !s)
         return SLOW_L4_UNKNOWN;
@@ -101,6 +101,7 @@ __noinline __u32 too_big(struct frame_ctx *ctx)
     four = p->flow.family == 4;
     room = sizeof(*icmp) + (four ? sizeof(struct iphdr) : sizeof(struct ipv6hdr));
     quote = four ? QUOTE_V4 : QUOTE_V6;
+    to_sum = sizeof(*icmp) + (csum_left(ctx, p, &sum) ? p->l4_off - p->l3_off : quote);
     if (!room_before_l3(ctx, p, room, false) || !room_cut(ctx, p->l3_off + room + quote))
         return ELB_DROP_TOO_BIG;
     client = p->flow.saddr;
@@ -120,9 +121,10 @@ __noinline __u32 too_big(struct frame_ctx *ctx)
     icmp->code = p->icmp_code;
     icmp->checksum = 0;
     icmp->mtu = bpf_htonl(s->limit);
-    sum = csum_bytes(ctx, p->l4_off, sizeof(*icmp) + quote);
-    if (sum == CSUM_UNREADABLE)
+    bytes = csum_bytes(ctx, p->l4_off, to_sum);
+    if (bytes == CSUM_UNREADABLE)
         return ELB_DROP_TOO_BIG;
+    sum += bytes;
     if (!four)
         sum += csum_pseudo(&p->flow, sizeof(*icmp) + quote);
     icmp = frame_at(ctx, p->l4_off, sizeof(*icmp));
