@@ -300,7 +300,7 @@ def arguments():
     parser.add_argument("--gro", action="store_true",
                         help="the kernel forwards frames put together to up to 64 KB")
     return sfc.with_usual(parser.parse_args(),
-                          {"elephants": list(range(FLOWS + 1)), "seconds": 4, "rounds": 3},
+                          {"elephants": list(range(FLOWS + 1)), "seconds": 3, "rounds": 3},
                           {"elephants": [0, FLOWS], "seconds": 2, "rounds": 2})
 
 
