@@ -148,9 +148,9 @@ class ChecksumTest(LabCase):
             self.assertEqual(self.of_kind(seen, "wrong"), 0, seen)
             self.assertGreater(self.of_kind(seen, "left"), 50, seen)
 
-    def errors(self, mode):
+    def errors(self, mode, services=TUNNEL):
         """What is told to a client whose datagrams are too big for a tunnel."""
-        self.lab.write_config(CONFIG.replace("path =", f'xdp = "{mode}"\npath =') + TUNNEL)
+        self.lab.write_config(CONFIG.replace("path =", f'xdp = "{mode}"\npath =') + services)
         self.lab.start_daemon()
         watch = Program(self.lab, self.lab.client, WATCH_ERRORS, 20)
         self.assertEqual(watch.line(), "ready")
@@ -162,6 +162,13 @@ class ChecksumTest(LabCase):
 
     def test_errors_generic(self):
         self.assertEqual(self.errors("generic"), {"left": 20})
+
+    def test_errors_behind_netfilter(self):
+        """In tc the kernel knows of it, whatever XDP is."""
+        self.lab.vnf.run("ip", "route", "add", f"{VIP}/32", "via", "10.0.12.2")
+        no_rule = TUNNEL.replace('"udp dport 9000 accept"', "")
+        self.assertEqual(self.errors("native", no_rule), {"left": 20})
+        self.assertEqual(self.slots("in")["efw"]["verdicts"]["slow"]["packets"], 20)
 
 
 if __name__ == "__main__":
